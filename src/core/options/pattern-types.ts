@@ -1,0 +1,132 @@
+import { invalid, scalarType } from './type.ts'
+import type { ParseContext } from './context.ts'
+import type { ScalarNode } from './node.ts'
+import type { Type } from './type.ts'
+
+/** A regular expression in PCRE's syntax, matched anywhere in the text. */
+export const regexType: Type<RegExp> = scalarType(
+  'a regular expression',
+  { type: 'string', format: 'regex' },
+  (text, node, ctx) => compile(() => compileRegex(text), 'regular expression', node, ctx),
+)
+
+/** A shell pattern (`*`, `?`, `[a-z]`), which the whole text has to match. */
+export const globType: Type<RegExp> = scalarType('a glob', { type: 'string' }, (text, node, ctx) =>
+  compile(() => compileGlob(text), 'glob', node, ctx),
+)
+
+function compile(
+  build: () => RegExp,
+  what: string,
+  node: ScalarNode,
+  ctx: ParseContext,
+): RegExp | typeof invalid {
+  try {
+    return build()
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause
+    const reason = cause.message.replace(/^Invalid regular expression: /, '')
+    ctx.report(node.at, `invalid ${what} ${ctx.show(node)}: ${reason}`)
+    return invalid
+  }
+}
+
+const posixClasses: Readonly<Record<string, string>> = {
+  alnum: '\\p{L}\\p{N}',
+  alpha: '\\p{L}',
+  ascii: '\\x00-\\x7f',
+  blank: ' \\t',
+  cntrl: '\\p{Cc}',
+  digit: '0-9',
+  lower: '\\p{Ll}',
+  punct: '\\p{P}\\p{S}',
+  space: '\\s',
+  upper: '\\p{Lu}',
+  word: '\\w',
+  xdigit: '0-9A-Fa-f',
+}
+
+const anchors: Readonly<Record<string, string>> = { A: '^', z: '$', Z: '$', h: '[ \\t]' }
+
+/**
+ * Compiles PCRE's syntax: what JavaScript spells differently is translated, and what it lacks
+ * (possessive quantifiers, atomic groups, recursion) is refused, never read as something else.
+ * Throws a SyntaxError.
+ */
+export function compileRegex(source: string): RegExp {
+  const leading = /^\(\?([imsx]+)\)/.exec(source)
+  const options = leading?.[1] ?? ''
+  if (options.includes('x')) throw new SyntaxError('the option (?x) is not supported')
+  const body = source.slice(leading?.[0].length ?? 0)
+  return new RegExp(translate(body), `u${[...new Set(options)].join('')}`)
+}
+
+function translate(source: string): string {
+  let out = ''
+  let inClass = false
+  for (let i = 0; i < source.length; i++) {
+    const char = source[i] ?? ''
+    if (char === '\\') {
+      const next = source[i + 1] ?? ''
+      i++
+      out += translateEscape(next, inClass)
+    } else if (inClass && char === '[') {
+      const named = /^\[:(\^?)([a-z]+):\]/.exec(source.slice(i, i + 12))
+      const set = named === null ? undefined : posixClasses[named[2] ?? '']
+      if (named !== null && (set === undefined || named[1] === '^')) {
+        throw new SyntaxError(`the class ${named[0]} is not supported`)
+      }
+      out += set ?? '\\['
+      if (named !== null) i += named[0].length - 1
+    } else if (inClass) {
+      if (char === ']') inClass = false
+      out += char
+    } else if (char === '[') {
+      inClass = true
+      out += char
+      if (source[i + 1] === '^') out += source[++i]
+      // A bracket that comes first stands for itself in PCRE and ends the class in JavaScript.
+      if (source[i + 1] === ']') {
+        out += '\\]'
+        i++
+      }
+    } else if (char === '{' && !/^\{\d+(?:,\d*)?\}/.test(source.slice(i, i + 24))) {
+      out += '\\{'
+    } else if (char === '}' && !/\{\d+(?:,\d*)?$/.test(source.slice(Math.max(0, i - 24), i))) {
+      out += '\\}'
+    } else if (char === ']') {
+      out += '\\]'
+    } else {
+      out += char
+    }
+  }
+  return out
+}
+
+function translateEscape(next: string, inClass: boolean): string {
+  if (next === '') throw new SyntaxError('it ends in a backslash')
+  const anchor = anchors[next]
+  if (!inClass && anchor !== undefined) return anchor
+  // JavaScript's unicode mode refuses needless escapes of punctuation, which PCRE allows.
+  if (/[^\w\s]/.test(next) && !/[\^$\\.*+?()[\]{}|/-]/.test(next)) return next
+  return next === '-' && !inClass ? '-' : `\\${next}`
+}
+
+/** Throws a SyntaxError, as `[z-a]` is one. */
+export function compileGlob(glob: string): RegExp {
+  let out = ''
+  for (let i = 0; i < glob.length; i++) {
+    const char = glob[i] ?? ''
+    const set = char === '[' ? /^\[([!^]?)(\]?[^\]]*)\]/.exec(glob.slice(i)) : null
+    if (char === '*') out += '.*'
+    else if (char === '?') out += '.'
+    else if (set !== null) {
+      const members = (set[2] ?? '').replace(/[\\\][^&~|]/g, '\\$&')
+      out += `[${set[1] === '' ? '' : '^'}${members}]`
+      i += set[0].length - 1
+    } else {
+      out += char.replace(/[\\^$.*+?()[\]{}|/]/, '\\$&')
+    }
+  }
+  return new RegExp(`^(?:${out})$`, 'us')
+}
