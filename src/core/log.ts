@@ -113,7 +113,9 @@ export class Logs {
   }
 }
 
-function hideAddresses(enabled: () => boolean): NonNullable<LoggerOptions['hooks']>['logMethod'] {
+function hideAddresses(
+  enabled: () => boolean,
+): NonNullable<NonNullable<LoggerOptions['hooks']>['logMethod']> {
   return function (args, method) {
     const fields: unknown = args[0]
     if (enabled() && typeof fields === 'object' && fields !== null && 'ip' in fields) {
