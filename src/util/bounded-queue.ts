@@ -9,8 +9,8 @@ const firstCapacity = 8
 const keptCapacity = 64
 
 /**
- * First in, first out, bounded by count and by bytes. What happens when it is full is up to who fills it: `push` only
- * says so. An empty queue that was never used holds no memory but its own.
+ * First in, first out, bounded by count and by bytes. What happens when it is full is up to who
+ * fills it: `push` only says so. An empty queue that was never used holds no memory but its own.
  */
 export class BoundedQueue<T> {
   readonly #maxItems: number
@@ -41,7 +41,9 @@ export class BoundedQueue<T> {
     return this.#length >= this.#maxItems || this.#bytes + bytes > this.#maxBytes
   }
 
-  /** Appends an item, or returns false and leaves the queue as it is if that would exceed a limit. */
+  /**
+   * Appends an item, or returns false and leaves the queue as it is if that would exceed a limit.
+   */
   push(item: T, bytes = 0): boolean {
     if (this.isFull(bytes)) return false
     if (this.#length === this.#items.length) this.#grow()

@@ -5,8 +5,8 @@ import type { Result } from './result.ts'
 type Words = readonly [number, number, number, number]
 
 /**
- * An IP address as four 32-bit words, an IPv4 one in the form ::ffff:a.b.c.d. An IPv4-mapped IPv6 address, which is
- * what an IPv4 peer looks like on a socket of both families, is the IPv4 address.
+ * An IP address as four 32-bit words, an IPv4 one in the form ::ffff:a.b.c.d. An IPv4-mapped IPv6
+ * address, which is what an IPv4 peer looks like on a socket of both families, is the IPv4 address.
  */
 export interface IpAddress {
   readonly family: 4 | 6

@@ -2,8 +2,8 @@
 const maxLength = 80
 
 /**
- * The candidate that a mistyped name probably stands for, or undefined if none is near: about one slip in three
- * characters is forgiven. Case and the choice between `-` and `_` cost nothing.
+ * The candidate that a mistyped name probably stands for, or undefined if none is near: about one
+ * slip in three characters is forgiven. Case and the choice between `-` and `_` cost nothing.
  */
 export function didYouMean(name: string, candidates: Iterable<string>): string | undefined {
   const wanted = normalize(name)
@@ -29,8 +29,8 @@ function normalize(name: string): string {
 }
 
 /**
- * How many characters must be inserted, removed, replaced or swapped with their neighbour to make one text of the
- * other, none of them twice (Damerau-Levenshtein, optimal string alignment).
+ * How many characters must be inserted, removed, replaced or swapped with their neighbour to make
+ * one text of the other, none of them twice (Damerau-Levenshtein, optimal string alignment).
  */
 export function editDistance(a: string, b: string): number {
   let beforeLast: number[] = []

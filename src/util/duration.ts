@@ -40,8 +40,8 @@ function namesOf(unit: DurationUnit, ...names: readonly string[]): [string, Dura
 export const infinityWords: ReadonlySet<string> = new Set(['infinity', 'infinite', 'unlimited'])
 
 /**
- * Parses a duration of ejabberd's configuration, such as `30`, `'30'`, `'30s'` or `'1 minute'`, to milliseconds, an
- * infinite one to `Infinity`.
+ * Parses a duration of ejabberd's configuration, such as `30`, `'30'`, `'30s'` or `'1 minute'`, to
+ * milliseconds, an infinite one to `Infinity`.
  */
 export function parseDuration(
   value: string | number,
@@ -59,7 +59,10 @@ export function parseDuration(
   return Number.isSafeInteger(ms) ? ok(ms) : err('too-long')
 }
 
-/** Writes a duration in the largest unit that holds it exactly, so that `parseDuration` reads it back. */
+/**
+ * Writes a duration in the largest unit that holds it exactly, so that `parseDuration` reads it
+ * back.
+ */
 export function formatDuration(ms: number): string {
   if (ms === Infinity) return 'infinity'
   const units: readonly DurationUnit[] = ['day', 'hour', 'minute', 'second']

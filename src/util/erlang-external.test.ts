@@ -6,7 +6,10 @@ import { decodeExternalTerm, encodeExternalTerm } from './erlang-external.ts'
 import { list, readList } from './erlang-term.ts'
 import { formatErlangTerm, parseErlangTerm } from './erlang-term-text.ts'
 
-/** Written by Erlang/OTP 25: `io_lib:print/4` (with `+pc latin1`) and `term_to_binary/1` of the same term. */
+/**
+ * Written by Erlang/OTP 25: `io_lib:print/4` (with `+pc latin1`) and `term_to_binary/1` of the same
+ * term.
+ */
 const rows: readonly (readonly [text: string, external: string])[] = [
   ['abc', 'g2QAA2FiYw=='],
   ["'foo bar'", 'g2QAB2ZvbyBiYXI='],

@@ -54,7 +54,10 @@ const unsupportedTags: ReadonlySet<number> = new Set([
   77, 82, 88, 89, 90, 101, 102, 103, 112, 113, 114, 117, 120, 121,
 ])
 
-/** Decodes the output of Erlang's `term_to_binary`. Binaries are views of `bytes`, unless it was compressed. */
+/**
+ * Decodes the output of Erlang's `term_to_binary`. Binaries are views of `bytes`, unless it was
+ * compressed.
+ */
 export function decodeExternalTerm(
   bytes: Uint8Array,
   options: ErlangExternalOptions = {},
@@ -162,7 +165,8 @@ class Decoder {
   }
 
   #decodeTerms(count: number, depth: number): ErlangTerm[] {
-    // A term takes a byte at least: an announcement beyond what there is must not make a huge array.
+    // A term takes a byte at least: an announcement beyond what there is must not make a huge
+    // array.
     if (count > this.#bytes.length - this.#at) throw new Malformed('truncated')
     const terms: ErlangTerm[] = []
     for (let i = 0; i < count; i++) terms.push(this.#decodeTerm(depth + 1))

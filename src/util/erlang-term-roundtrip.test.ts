@@ -6,7 +6,10 @@ import { atom, binary, float, integer, list, map, string, tuple } from './erlang
 import type { ErlangTerm } from './erlang-term.ts'
 import { formatErlangTerm, parseErlangTerm } from './erlang-term-text.ts'
 
-/** Terms of every kind, as Erlang would have them (no empty strings, no improper list without items). */
+/**
+ * Terms of every kind, as Erlang would have them (no empty strings, no improper list without
+ * items).
+ */
 const anyTerm: fc.Arbitrary<ErlangTerm> = fc.letrec<{ term: ErlangTerm }>((tie) => ({
   term: fc.oneof(
     { depthSize: 'small', withCrossShrink: true },

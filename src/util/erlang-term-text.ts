@@ -20,14 +20,18 @@ export interface ErlangTextError {
 
 export interface ErlangTextOptions {
   /**
-   * What a character beyond ASCII in `<<"...">>` stands for. ejabberd prints binaries as bytes into columns which hold
-   * UTF-8, so it stands for its UTF-8 bytes; in text printed with the encoding latin1 for the byte of its code.
+   * What a character beyond ASCII in `<<"...">>` stands for. ejabberd prints binaries as bytes into
+   * columns which hold UTF-8, so it stands for its UTF-8 bytes; in text printed with the encoding
+   * latin1 for the byte of its code.
    */
   readonly characters?: 'utf8' | 'latin1'
   readonly maxDepth?: number
 }
 
-/** Parses what `~p` and `~w` print: one term, with or without a dot behind it. Spaces and comments are skipped. */
+/**
+ * Parses what `~p` and `~w` print: one term, with or without a dot behind it. Spaces and comments
+ * are skipped.
+ */
 export function parseErlangTerm(
   text: string,
   options: ErlangTextOptions = {},
@@ -78,7 +82,10 @@ const namedEscapes: ReadonlyMap<string, number> = new Map([
   ['v', 11],
 ])
 
-/** A character of a quoted part. An escape names a code; a raw character is what the column's text had. */
+/**
+ * A character of a quoted part. An escape names a code; a raw character is what the column's text
+ * had.
+ */
 interface Character {
   readonly code: number
   readonly isRaw: boolean
@@ -302,8 +309,8 @@ function textOf(characters: readonly Character[]): string {
 }
 
 /**
- * Prints a term on one line, so that Erlang and ejabberd read it back. All of it is ASCII: what ejabberd prints beyond
- * that depends on the encoding of whoever reads it.
+ * Prints a term on one line, so that Erlang and ejabberd read it back. All of it is ASCII: what
+ * ejabberd prints beyond that depends on the encoding of whoever reads it.
  */
 export function formatErlangTerm(term: ErlangTerm): string {
   switch (term.kind) {

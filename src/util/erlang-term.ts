@@ -1,6 +1,7 @@
 /**
- * Erlang terms, as far as an ejabberd database holds them. A list of small integers and a string are the same thing in
- * Erlang; here the one that was written is kept, and the readers below take either.
+ * Erlang terms, as far as an ejabberd database holds them. A list of small integers and a string
+ * are the same thing in Erlang; here the one that was written is kept, and the readers below take
+ * either.
  */
 export type ErlangTerm =
   | { readonly kind: 'atom'; readonly name: string }
@@ -103,8 +104,8 @@ export function readTuple(
 }
 
 /**
- * The value of the first `{key, Value}` in a property list, whose keys are atoms; a bare `key` stands for
- * `{key, true}`.
+ * The value of the first `{key, Value}` in a property list, whose keys are atoms; a bare `key`
+ * stands for `{key, true}`.
  */
 export function readProperty(term: ErlangTerm | undefined, key: string): ErlangTerm | undefined {
   for (const item of readList(term) ?? []) {

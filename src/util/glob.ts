@@ -18,9 +18,10 @@ interface Range {
 }
 
 /**
- * Compiles a shell pattern, as ejabberd's `*_glob` rules have: `*` matches any text, `?` any character, `[a-z]` one of
- * a set, `[!a-z]` one outside of it, and anything else itself, a backslash included. The whole text must match. The
- * work is bounded by the product of the lengths of pattern and text.
+ * Compiles a shell pattern, as ejabberd's `*_glob` rules have: `*` matches any text, `?` any
+ * character, `[a-z]` one of a set, `[!a-z]` one outside of it, and anything else itself, a
+ * backslash included. The whole text must match. The work is bounded by the product of the lengths
+ * of pattern and text.
  */
 export function compileGlob(pattern: string): Result<GlobMatcher, GlobError> {
   const tokens = parseGlob(pattern)
@@ -73,8 +74,8 @@ function parseRanges(characters: readonly string[]): Range[] | undefined {
 }
 
 /**
- * Goes through both in step. At a mismatch the latest star takes one character more: no earlier one needs to, since
- * whatever it took, the rest must come behind the latest.
+ * Goes through both in step. At a mismatch the latest star takes one character more: no earlier one
+ * needs to, since whatever it took, the rest must come behind the latest.
  */
 function matches(tokens: readonly Token[], characters: readonly string[]): boolean {
   let token = 0

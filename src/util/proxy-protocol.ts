@@ -14,7 +14,10 @@ export type ProxyHeader =
     }
   /** The proxy speaks for itself, such as for a health check (version 2, command LOCAL). */
   | { readonly kind: 'local' }
-  /** A proxied connection of which the proxy does not tell an IP address (UNKNOWN, UNSPEC, a UNIX socket). */
+  /**
+   * A proxied connection of which the proxy does not tell an IP address (UNKNOWN, UNSPEC, a UNIX
+   * socket).
+   */
   | { readonly kind: 'unknown' }
 
 export type ProxyProtocolError = 'not-proxy-protocol' | 'malformed' | 'too-long'
@@ -33,8 +36,8 @@ const signature = Buffer.from('0d0a0d0a000d0a515549540a', 'hex')
 const linePrefix = Buffer.from('PROXY ')
 
 /**
- * Decodes the header, of version 1 or 2, with which a proxy starts a connection. What follows its `bytes` belongs to
- * the protocol behind.
+ * Decodes the header, of version 1 or 2, with which a proxy starts a connection. What follows its
+ * `bytes` belongs to the protocol behind.
  */
 export function decodeProxyHeader(input: Uint8Array): ProxyHeaderResult {
   const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength)
@@ -78,7 +81,10 @@ function isPort(text: string): boolean {
   return /^(?:0|[1-9]\d{0,4})$/.test(text) && Number(text) <= 65535
 }
 
-/** PROXY protocol §2.2: signature, version and command, family and protocol, length, addresses, extensions. */
+/**
+ * PROXY protocol §2.2: signature, version and command, family and protocol, length, addresses,
+ * extensions.
+ */
 function decodeVersion2(bytes: Buffer): ProxyHeaderResult {
   if (bytes.length < 16) return { kind: 'incomplete' }
   const versionAndCommand = bytes.readUInt8(12)

@@ -21,7 +21,9 @@ const unitBytes: ReadonlyMap<string, number> = new Map([
   ]),
 ])
 
-/** Parses a number of bytes, such as `65536`, `'64KiB'`, `'64 k'` (the same) or `'64kB'` (64000). */
+/**
+ * Parses a number of bytes, such as `65536`, `'64KiB'`, `'64 k'` (the same) or `'64kB'` (64000).
+ */
 export function parseSize(
   value: string | number,
   { allowInfinity = false, allowZero = false }: SizeOptions = {},

@@ -2,7 +2,10 @@ const inLocalpart = 1
 const inDomainpart = 2
 const inResourcepart = 4
 
-/** Which canonical parts an ASCII character may stand in. Dots of domainparts are looked at one by one. */
+/**
+ * Which canonical parts an ASCII character may stand in. Dots of domainparts are looked at one by
+ * one.
+ */
 const asciiClass = Uint8Array.from({ length: 128 }, (_, unit) => {
   const character = String.fromCharCode(unit)
   if (unit < 0x20 || unit === 0x7f) return 0
@@ -12,7 +15,10 @@ const asciiClass = Uint8Array.from({ length: 128 }, (_, unit) => {
   return parts
 })
 
-/** Is this a JID in ASCII that preparation would leave as it is? Says no to some exotic ones (IPv6, long), never yes to others. */
+/**
+ * Is this a JID in ASCII that preparation would leave as it is? Says no to some exotic ones (IPv6,
+ * long), never yes to others.
+ */
 export function isCanonicalAscii(text: string): boolean {
   const end = text.length
   if (end > 1023) return false

@@ -1,6 +1,7 @@
 /**
- * A map bounded by two generations: what nobody asks for while `generationSize` other entries arrive is forgotten.
- * Cheaper than keeping an order of use, and as good for names that come back all the time.
+ * A map bounded by two generations: what nobody asks for while `generationSize` other entries
+ * arrive is forgotten. Cheaper than keeping an order of use, and as good for names that come back
+ * all the time.
  */
 export class GenerationCache<V> {
   readonly #generationSize: number
@@ -28,7 +29,10 @@ export class GenerationCache<V> {
     this.#young.set(key, value)
   }
 
-  /** How many values are kept, at most twice `generationSize`. One that was asked for again may count twice. */
+  /**
+   * How many values are kept, at most twice `generationSize`. One that was asked for again may
+   * count twice.
+   */
   get size(): number {
     return this.#young.size + this.#old.size
   }

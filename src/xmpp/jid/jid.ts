@@ -10,8 +10,9 @@ import type { StringprepError } from './stringprep.ts'
 declare const brand: unique symbol
 
 /**
- * A JID in canonical form (RFC 6122): two are the same address if and only if they are the same string. Nodeprep,
- * Nameprep and Resourceprep decide, as in ejabberd, so that names which an existing database holds keep their meaning.
+ * A JID in canonical form (RFC 6122): two are the same address if and only if they are the same
+ * string. Nodeprep, Nameprep and Resourceprep decide, as in ejabberd, so that names which an
+ * existing database holds keep their meaning.
  */
 export type Jid = string & { readonly [brand]: { readonly jid: true } }
 /** A JID without a resourcepart; with or without a localpart. */
@@ -33,11 +34,17 @@ export type JidError = LocalpartError | DomainpartError | ResourcepartError
 /** RFC 6122 §2.1: for each part, before and after preparation. */
 const maxPartBytes = 1023
 
-/** Texts that needed preparation lately, with their JIDs: preparing costs more than looking up, plain ASCII does not. */
+/**
+ * Texts that needed preparation lately, with their JIDs: preparing costs more than looking up,
+ * plain ASCII does not.
+ */
 const cache = new GenerationCache<{ readonly ok: true; readonly value: Jid }>(10_000)
 const maxCachedLength = 256
 
-/** Parses and canonicalises a JID. What is canonical already, which most JIDs on the wire are, comes back as it is. */
+/**
+ * Parses and canonicalises a JID. What is canonical already, which most JIDs on the wire are, comes
+ * back as it is.
+ */
 export function parseJid(text: string): Result<Jid, JidError> {
   if (isCanonicalAscii(text)) return ok(text as Jid)
   if (text.length > maxCachedLength) return prepareJid(text)
@@ -119,8 +126,8 @@ export function prepResource(text: string): Result<Resourcepart, ResourcepartErr
 }
 
 /**
- * Prepares a domainpart (RFC 6122 §2.2): a host name without a trailing dot, an IPv4 address, or an IPv6 address in
- * brackets. A-labels (`xn--`) stay as they are.
+ * Prepares a domainpart (RFC 6122 §2.2): a host name without a trailing dot, an IPv4 address, or an
+ * IPv6 address in brackets. A-labels (`xn--`) stay as they are.
  */
 export function prepDomain(text: string): Result<HostName, DomainpartError> {
   if (text === '') return err('empty-domainpart')
@@ -133,7 +140,8 @@ export function prepDomain(text: string): Result<HostName, DomainpartError> {
       ? ok(prepared as HostName)
       : err('malformed-domainpart')
   }
-  // RFC 3490 §3.1: U+3002 separates labels, too. Its full-width kin became "." or U+3002 in preparation.
+  // RFC 3490 §3.1: U+3002 separates labels, too. Its full-width kin became "." or U+3002 in
+  // preparation.
   const dotted = prepared.replaceAll('\u3002', '.')
   const name = dotted.endsWith('.') ? dotted.slice(0, -1) : dotted
   if (name === '') return err('empty-domainpart')
@@ -141,8 +149,9 @@ export function prepDomain(text: string): Result<HostName, DomainpartError> {
 }
 
 /**
- * Prepares a host name from a configuration: like `prepDomain`, but A-labels become the Unicode that clients write
- * in JIDs. A name whose Unicode form is not stable under preparation (`xn--fa-hia.de`) can only be met as it stands.
+ * Prepares a host name from a configuration: like `prepDomain`, but A-labels become the Unicode
+ * that clients write in JIDs. A name whose Unicode form is not stable under preparation
+ * (`xn--fa-hia.de`) can only be met as it stands.
  */
 export function parseHostName(text: string): Result<HostName, DomainpartError> {
   const asWritten = prepDomain(text)
@@ -193,7 +202,9 @@ export function isDomain(jid: Jid): jid is HostName {
   return !jid.includes('/') && !jid.includes('@')
 }
 
-/** RFC 6122 §2.1: the first `/` starts the resourcepart, the first `@` before it ends the localpart. */
+/**
+ * RFC 6122 §2.1: the first `/` starts the resourcepart, the first `@` before it ends the localpart.
+ */
 function prepareJid(text: string): Result<Jid, JidError> {
   const slash = text.indexOf('/')
   const at = localpartEnd(text)

@@ -6,9 +6,10 @@ import type { Localpart, LocalpartError } from './jid.ts'
 export type NewLocalpartError = LocalpartError | 'disallowed-character'
 
 /**
- * Prepares the localpart of an account that is about to be created. Existing names follow Nodeprep, which lets symbols,
- * compatibility characters and the like through; a new one must also be of the PRECIS IdentifierClass (RFC 7622 §3.3,
- * RFC 8264 §4.2), so that other servers take it and it cannot be mistaken for another by look.
+ * Prepares the localpart of an account that is about to be created. Existing names follow Nodeprep,
+ * which lets symbols, compatibility characters and the like through; a new one must also be of the
+ * PRECIS IdentifierClass (RFC 7622 §3.3, RFC 8264 §4.2), so that other servers take it and it
+ * cannot be mistaken for another by look.
  */
 export function checkNewLocalpart(text: string): Result<Localpart, NewLocalpartError> {
   const prepared = prepLocalpart(text)
@@ -19,10 +20,15 @@ export function checkNewLocalpart(text: string): Result<Localpart, NewLocalpartE
   return characters.every(isIdentifierCharacter) ? prepared : err('disallowed-character')
 }
 
-/** RFC 5892 §2.6: what is decided one by one. The values of context rules (RFC 5892 appendix A) are in `contextRules`. */
+/**
+ * RFC 5892 §2.6: what is decided one by one. The values of context rules (RFC 5892 appendix A) are
+ * in `contextRules`.
+ */
 const allowed = /[\u00DF\u03C2\u06FD\u06FE\u0F0B\u3007]/u
 const disallowed = /\u0640|\u07FA|[\u302E\u302F]|[\u3031-\u3035]|\u303B/u
-/** RFC 8264 §9.9. These fell out of use and only combine (U+1100 to U+11FF and their extensions). */
+/**
+ * RFC 8264 §9.9. These fell out of use and only combine (U+1100 to U+11FF and their extensions).
+ */
 const oldHangulJamo = /[\u1100-\u11FF\uA960-\uA97F\uD7B0-\uD7FF]/u
 const lettersAndDigits = /[\p{Lu}\p{Ll}\p{Lo}\p{Lm}\p{Nd}\p{Mn}\p{Mc}]/u
 const ignorable = /[\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/u
@@ -33,7 +39,10 @@ interface Context {
   readonly all: readonly string[]
 }
 
-/** RFC 5892 appendices A.3 to A.9; joiners (A.1, A.2) are dropped by Nodeprep, so that no name can have them. */
+/**
+ * RFC 5892 appendices A.3 to A.9; joiners (A.1, A.2) are dropped by Nodeprep, so that no name can
+ * have them.
+ */
 const contextRules: readonly {
   readonly characters: RegExp
   readonly allows: (context: Context) => boolean

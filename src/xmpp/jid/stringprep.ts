@@ -14,7 +14,10 @@ import {
 export type StringprepError = 'prohibited' | 'unassigned' | 'bidirectional'
 
 export interface StringprepOptions {
-  /** RFC 3454 §7: a query may hold code points that Unicode 3.2 did not know; a stored string may not. */
+  /**
+   * RFC 3454 §7: a query may hold code points that Unicode 3.2 did not know; a stored string may
+   * not.
+   */
   readonly allowUnassigned?: boolean
 }
 
@@ -24,8 +27,8 @@ export function nodeprep(text: string): Result<string, StringprepError> {
 }
 
 /**
- * RFC 3491 over a whole domain name. IDNA prepares label by label, which only matters for the bidirectional rule:
- * here a name passes if each label does, or if the whole does (as in ejabberd).
+ * RFC 3491 over a whole domain name. IDNA prepares label by label, which only matters for the
+ * bidirectional rule: here a name passes if each label does, or if the whole does (as in ejabberd).
  */
 export function nameprep(text: string): Result<string, StringprepError> {
   return prepare(text, profiles.nameprep)
@@ -107,7 +110,8 @@ function buildProperties(): Properties {
       const dash = range.indexOf('-')
       const first = parseInt(range, 16)
       const end = (dash < 0 ? first : parseInt(range.slice(dash + 1), 16)) + 1
-      // No table overlaps itself, so its flag toggles where a range starts and again behind its end.
+      // No table overlaps itself, so its flag toggles where a range starts and again behind its
+      // end.
       changes.set(first, (changes.get(first) ?? 0) ^ flag)
       changes.set(end, (changes.get(end) ?? 0) ^ flag)
     }
@@ -143,9 +147,9 @@ function buildFolding(): ReadonlyMap<number, string> {
 }
 
 /**
- * Five mappings of Unicode 3.2 were wrong and have since been corrected (Unicode Corrigendum 4). Names were compared
- * by the old ones, so they are applied before the runtime's normalisation, which otherwise agrees with Unicode 3.2's
- * on every code point that 3.2 assigns.
+ * Five mappings of Unicode 3.2 were wrong and have since been corrected (Unicode Corrigendum 4).
+ * Names were compared by the old ones, so they are applied before the runtime's normalisation,
+ * which otherwise agrees with Unicode 3.2's on every code point that 3.2 assigns.
  */
 const uncorrected: ReadonlyMap<number, string> = new Map([
   [0x2f868, '\u{2136A}'],
@@ -202,7 +206,10 @@ function isAscii(text: string): boolean {
   return true
 }
 
-/** RFC 3454 §3, and §7 at once: unassigned code points must be seen before a newer Unicode normalises them away. */
+/**
+ * RFC 3454 §3, and §7 at once: unassigned code points must be seen before a newer Unicode
+ * normalises them away.
+ */
 function map(text: string, profile: Profile): string | undefined {
   let mapped = ''
   for (const character of text) {
@@ -228,7 +235,10 @@ function checkProhibited(text: string, prohibited: number): boolean {
   return true
 }
 
-/** RFC 3454 §6: text with a right-to-left character starts and ends with one and has no left-to-right one. */
+/**
+ * RFC 3454 §6: text with a right-to-left character starts and ends with one and has no
+ * left-to-right one.
+ */
 function checkBidi(text: string): boolean {
   let first: number | undefined
   let last = 0
