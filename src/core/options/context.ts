@@ -93,6 +93,16 @@ export class ParseContext {
     this.#shared.problems.push(problemAt(place, this.path, message, severity))
   }
 
+  /** Takes over what was found elsewhere. */
+  add(problems: readonly Problem[]): void {
+    this.#shared.problems.push(...problems)
+  }
+
+  /** Reports something about another path than this one. */
+  reportAt(path: string, place: Place, message: string, severity: Severity): void {
+    this.#shared.problems.push(problemAt(place, path, message, severity))
+  }
+
   /** Reports `expected a, got b` for a node of the wrong kind. */
   expected(what: string, node: ConfigNode): void {
     this.report(node.at, `expected ${what}, got ${this.show(node)}`)

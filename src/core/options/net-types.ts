@@ -96,3 +96,14 @@ export const topicFilterType: Type<string> = scalarType(
       : undefined
   },
 )
+
+/** Origins of web sites, several of which may stand in one text with spaces between. */
+export const originsType: Type<readonly string[]> = scalarType(
+  'the URL of a web site',
+  { type: 'string', format: 'uri' },
+  (text) => {
+    const origins = text.split(/\s+/).filter((part) => part !== '')
+    const areUrls = origins.every((origin) => /^https?:$/.test(URL.parse(origin)?.protocol ?? ''))
+    return areUrls && origins.length > 0 ? origins : undefined
+  },
+)

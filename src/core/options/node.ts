@@ -132,14 +132,14 @@ export function sameNode(a: ConfigNode, b: ConfigNode): boolean {
 const nowhere = new Place(new SourceFile('(built in)', ''), 0)
 
 /** A node for a value given in code: defaults, and configurations that tests build as objects. */
-export function nodeOf(value: unknown, at: Place = nowhere): ConfigNode {
-  if (Array.isArray(value))
-    return { kind: 'list', items: value.map((item) => nodeOf(item, at)), at }
+export function nodeOf(value: unknown, origin: Place = nowhere): ConfigNode {
+  const at = new Place(origin.file, origin.offset)
+  if (Array.isArray(value)) {
+    return { kind: 'list', items: value.map((item) => nodeOf(item, origin)), at }
+  }
   if (value instanceof Map) {
-    return mapNode(
-      [...value].map(([key, item]): [string, unknown] => [String(key), item]),
-      at,
-    )
+    const entries = [...value].map(([key, item]): [string, unknown] => [String(key), item])
+    return mapNode(entries, at)
   }
   if (typeof value === 'object' && value !== null) return mapNode(Object.entries(value), at)
   if (value === undefined || value === null) return { kind: 'scalar', text: '', plain: true, at }
@@ -148,12 +148,9 @@ export function nodeOf(value: unknown, at: Place = nowhere): ConfigNode {
   return { kind: 'scalar', text: JSON.stringify(value) ?? '', plain: true, at }
 }
 
-function mapNode(entries: readonly [string, unknown][], at: Place): MapNode {
-  return {
-    kind: 'map',
-    entries: entries
-      .filter(([, value]) => value !== undefined)
-      .map(([key, value]) => ({ key, keyAt: at, value: nodeOf(value, at) })),
-    at,
-  }
+function mapNode(written: readonly [string, unknown][], at: Place): MapNode {
+  const entries = written
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => ({ key, keyAt: at, value: nodeOf(value, at) }))
+  return { kind: 'map', entries, at }
 }

@@ -2,6 +2,7 @@ import { reportRepeats } from './container-types.ts'
 import { ParseContext } from './context.ts'
 import { isNothing, nodeOf } from './node.ts'
 import { formatProblem } from './problem.ts'
+import { Substitution } from './substitute.ts'
 import { didYouMean } from './suggest.ts'
 import { invalid } from './type.ts'
 import type { ConfigNode } from './node.ts'
@@ -14,6 +15,15 @@ export const optional: unique symbol = Symbol('optional')
 
 /** Looks up a top-level option, on the host at hand where it differs by host. */
 export type LookUp = (name: string) => unknown
+
+/** What defaults depend on. */
+export interface Scope {
+  readonly lookUp: LookUp
+  /** Puts values in place of keywords, `@HOST@` above all; absent where there are none. */
+  readonly substitute?: (node: ConfigNode) => ConfigNode
+}
+
+const noScope: Scope = { lookUp: () => undefined }
 
 /** A default that is worked out from other options. `R` is in the form in which it would be written. */
 export class Computed<out R> {
@@ -195,25 +205,39 @@ function checkRequired(
 const parsedDefaults = new WeakMap<Option<unknown>, unknown>()
 
 /** The value of an option that is not written. */
-export function defaultOf(declared: Option<unknown>, lookUp: LookUp): unknown {
+export function defaultOf(declared: Option<unknown>, scope: Scope): unknown {
   const fallback = declared.default
   if (fallback === optional || fallback === required) return undefined
   if (fallback instanceof FromTop) {
-    const value = lookUp(fallback.name)
-    if (declared.type.accepts?.(value) !== false) return value
-    return parseBuiltIn(declared, fallback.otherwise)
+    const value = scope.lookUp(fallback.name)
+    const fits = value !== undefined && declared.type.accepts?.(value) !== false
+    if (fits || fallback.otherwise === undefined) return value
+    return parseBuiltIn(declared, nodeOf(fallback.otherwise))
   }
   if (fallback instanceof Computed) {
-    const value = fallback.compute(lookUp)
-    return value === undefined ? undefined : parseBuiltIn(declared, value)
+    const value = fallback.compute(scope.lookUp)
+    return value === undefined ? undefined : parseBuiltIn(declared, nodeOf(value))
   }
-  if (!parsedDefaults.has(declared)) parsedDefaults.set(declared, parseBuiltIn(declared, fallback))
+  if (scope.substitute !== undefined && typeof fallback === 'object') {
+    const node = nodeOf(fallback)
+    const substituted = scope.substitute(node)
+    if (substituted !== node) return parseBuiltIn(declared, substituted)
+  } else if (
+    scope.substitute !== undefined &&
+    typeof fallback === 'string' &&
+    fallback.includes('@')
+  ) {
+    return parseBuiltIn(declared, scope.substitute(nodeOf(fallback)))
+  }
+  if (!parsedDefaults.has(declared)) {
+    parsedDefaults.set(declared, parseBuiltIn(declared, nodeOf(fallback)))
+  }
   return parsedDefaults.get(declared)
 }
 
-function parseBuiltIn(declared: Option<unknown>, written: unknown): unknown {
+function parseBuiltIn(declared: Option<unknown>, node: ConfigNode): unknown {
   const ctx = ParseContext.create()
-  const value = declared.type.parse(nodeOf(written), ctx)
+  const value = declared.type.parse(node, ctx)
   if (value !== invalid) return value
   const why = ctx.problems.map(formatProblem).join('; ')
   throw new TypeError(`The default of the option "${declared.help}" is invalid: ${why}`)
@@ -223,11 +247,11 @@ function parseBuiltIn(declared: Option<unknown>, written: unknown): unknown {
 export function completeOptions<M extends OptionMap>(
   map: M,
   written: Written,
-  lookUp: LookUp,
+  scope: Scope,
 ): ValuesOf<M> {
   const values: Record<string, unknown> = {}
   for (const [key, declared] of Object.entries(map)) {
-    values[key] = written.has(key) ? written.get(key) : defaultOf(declared, lookUp)
+    values[key] = written.has(key) ? written.get(key) : defaultOf(declared, scope)
   }
   // Each value was made by the type of the option of that name.
   return values as ValuesOf<M>
@@ -238,25 +262,36 @@ export function parseOptions<M extends OptionMap>(
   map: M,
   node: ConfigNode,
   ctx: ParseContext,
-  lookUp: LookUp = () => undefined,
+  scope: Scope = noScope,
 ): ValuesOf<M> | undefined {
   const written = readOptions(map, node, ctx)
-  return written === undefined ? undefined : completeOptions(map, written, lookUp)
+  return written === undefined ? undefined : completeOptions(map, written, scope)
 }
 
 /**
- * The values of options given in code, for tests and for defaults: `valuesOf(map, { ping_interval: '5s' })`.
+ * The values of options given in code, as tests and embedders do: `valuesOf(map, { ping_interval: '5s' })`. The
+ * host fills in `@HOST@`, and `top` holds the values of top-level options that defaults come from.
  * Throws a TypeError that lists what is wrong.
  */
 export function valuesOf<M extends OptionMap>(
   map: M,
   written: Readonly<Record<string, unknown>> = {},
-  lookUp: LookUp = () => undefined,
+  given: { readonly host?: string; readonly top?: Readonly<Record<string, unknown>> } = {},
 ): ValuesOf<M> {
+  const keywords = given.host === undefined ? {} : { HOST: given.host }
+  const substitution = new Substitution(nodesOf(keywords), { quoted: false })
+  const scope: Scope = {
+    lookUp: (name) => given.top?.[name],
+    substitute: (node) => substitution.apply(node),
+  }
   const ctx = ParseContext.create()
-  const values = parseOptions(map, nodeOf(written), ctx, lookUp)
+  const values = parseOptions(map, substitution.apply(nodeOf(written)), ctx, scope)
   if (values !== undefined) return values
   throw new TypeError(ctx.problems.map(formatProblem).join('\n'))
+}
+
+function nodesOf(values: Readonly<Record<string, string>>): ReadonlyMap<string, ConfigNode> {
+  return new Map(Object.entries(values).map(([name, value]) => [name, nodeOf(value)]))
 }
 
 /** A map with fixed keys, each of them an option. */

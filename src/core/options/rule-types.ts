@@ -155,7 +155,8 @@ export const shaperRuleType: Type<ShaperRule> = {
   }),
 }
 
-const reservedShapers = ['none', 'infinite', 'unlimited', 'infinity']
+/** Names that mean no limit, so that no shaper and no rule can have them. */
+export const reservedShapers: readonly string[] = ['none', 'infinite', 'unlimited', 'infinity']
 
 /** The value of `shaper_rules`. */
 export const shaperRulesType: Type<ReadonlyMap<string, readonly ShaperEntry[]>> = {
@@ -168,6 +169,3 @@ export const shaperRulesType: Type<ReadonlyMap<string, readonly ShaperEntry[]>> 
     additionalProperties: { type: ['string', 'integer', 'array', 'object'] },
   }),
 }
-
-/** Names that `shaper` must not define. */
-export const isReservedShaper = (name: string): boolean => reservedShapers.includes(name)

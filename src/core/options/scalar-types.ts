@@ -180,10 +180,18 @@ export const languageType: Type<string> = textType({
   pattern: /^[a-zA-Z]{1,8}(?:-[a-zA-Z0-9]{1,8})*$/,
 })
 
-export function choiceType<const C extends string>(choices: readonly C[]): Type<C> {
+/** One of several words; those of `notYet` are accepted with a warning that nothing supports them yet. */
+export function choiceType<const C extends string>(
+  choices: readonly C[],
+  notYet: readonly NoInfer<C>[] = [],
+): Type<C> {
   const find = (text: unknown): C | undefined => choices.find((choice) => choice === text)
-  return {
-    ...scalarType(anyOf(choices), { enum: choices }, find),
-    accepts: (value) => find(value) !== undefined,
-  }
+  const type = scalarType(anyOf(choices), { enum: choices }, (text, node, ctx) => {
+    const found = find(text)
+    if (found !== undefined && notYet.includes(found)) {
+      ctx.report(node.at, `the value "${found}" is not supported yet and has no effect`, 'warning')
+    }
+    return found
+  })
+  return { ...type, accepts: (value) => find(value) !== undefined }
 }
