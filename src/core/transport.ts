@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto'
+import type { SecureContext } from 'node:tls'
 
 /** Who is at the other end, after the PROXY protocol has been heard. */
 export interface PeerAddress {
@@ -51,7 +52,7 @@ export interface TlsServerSettings {
 /** Certificates by domain, reloaded from disk behind this interface. */
 export interface TlsContexts {
   /** A context for that name, or the fallback's; undefined when there is no certificate at all. */
-  contextFor(domain: string | undefined): import('node:tls').SecureContext | undefined
+  contextFor(domain: string | undefined): SecureContext | undefined
 }
 
 /**
