@@ -3,6 +3,9 @@ import type { Clock } from '../core/clock.ts'
 import type { Store } from '../core/store.ts'
 import { StorageError } from '../core/store.ts'
 import type { Driver } from './driver.ts'
+import { MysqlDriver } from './server/mysql.ts'
+import { PostgresDriver } from './server/postgres.ts'
+import type { ServerSettings, SslSettings } from './server/settings.ts'
 import type { SchemaPlan } from './schema/upgrade.ts'
 import { SqliteDriver } from './sqlite/driver.ts'
 import { sizeOf, stamp } from './sqlite/file.ts'
@@ -51,13 +54,6 @@ export interface ServerStoreSettings extends CommonSettings {
   readonly updateSchemaTimeoutMs?: number
   readonly preparedStatements?: boolean
   readonly ssl?: SslSettings
-}
-
-export interface SslSettings {
-  readonly verify: boolean
-  readonly caFile?: string
-  /** Certificate and key in one PEM file. */
-  readonly certFile?: string
 }
 
 export type StoreSettings = SqliteStoreSettings | ServerStoreSettings
@@ -118,6 +114,7 @@ export async function planStore(settings: StoreSettings, tools: StoreTools): Pro
   }
 }
 
+// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive
 async function openDriver(settings: StoreSettings, tools: StoreTools): Promise<Driver> {
   switch (settings.type) {
     case 'sqlite': {
@@ -140,7 +137,27 @@ async function openDriver(settings: StoreSettings, tools: StoreTools): Promise<D
       )
     }
     case 'pgsql':
+      return PostgresDriver.open(serverSettings(settings, 5432), tools)
     case 'mysql':
-      throw new StorageError('other', 'not yet')
+      return MysqlDriver.open(serverSettings(settings, 3306), tools)
+  }
+}
+
+/** ejabberd's defaults for `sql_*`. */
+function serverSettings(settings: ServerStoreSettings, port: number): ServerSettings {
+  return {
+    server: settings.server ?? 'localhost',
+    port: settings.port ?? port,
+    database: settings.database ?? 'ejabberd',
+    username: settings.username ?? 'ejabberd',
+    password: settings.password ?? '',
+    poolSize: settings.poolSize ?? 10,
+    connectTimeoutMs: settings.connectTimeoutMs ?? 5000,
+    queryTimeoutMs: settings.queryTimeoutMs ?? 60_000,
+    startIntervalMs: settings.startIntervalMs ?? 30_000,
+    keepaliveIntervalMs: settings.keepaliveIntervalMs ?? Infinity,
+    updateSchemaTimeoutMs: settings.updateSchemaTimeoutMs ?? 300_000,
+    preparedStatements: settings.preparedStatements ?? true,
+    ssl: settings.ssl,
   }
 }
