@@ -1,7 +1,8 @@
 import { domainpart, localpart, resourcepart } from '../xmpp/jid/jid.ts'
-import { addressBytes, containsBytes } from './options/cidr.ts'
+import { cidrContains, parseIpAddress } from '../util/cidr.ts'
 import type { Jid } from '../xmpp/jid/jid.ts'
 import type { AclItem } from './options/acl-types.ts'
+import type { Pattern } from './options/pattern-types.ts'
 import type { AccessEntry, AccessRule } from './options/rule-types.ts'
 
 /** Whom a rule is asked about. Parts that are not known match nothing. */
@@ -119,8 +120,8 @@ export class Access {
   matches(item: AclItem, subject: Subject, scope: AccessScope): boolean {
     if (item.kind === 'acl') return this.matchesAcl(item.name, subject, scope)
     if (item.kind === 'ip') {
-      const address = subject.ip === undefined ? undefined : addressBytes(subject.ip)
-      return address !== undefined && containsBytes(item.network, address)
+      const address = subject.ip === undefined ? undefined : parseIpAddress(subject.ip)
+      return address !== undefined && cidrContains(item.network, address)
     }
     const { user, host, resource } = subject
     if (user === undefined || host === undefined) return false
@@ -199,6 +200,6 @@ function scopeOf(subject: Subject): AccessScope {
   return subject.host ?? globalScope
 }
 
-function test(pattern: RegExp, text: string): boolean {
+function test(pattern: Pattern, text: string): boolean {
   return text.length <= maxMatchedLength && pattern.test(text)
 }

@@ -1,25 +1,7 @@
-import { globalScope } from './access.ts'
+import { globalScope, subjectOf } from './access.ts'
 import type { Access, AccessScope, Subject } from './access.ts'
-import type { ApiGroup, Caller, CommandPattern, FrontEnd } from './options/api-permission-types.ts'
-
-/** Who calls, and through what. */
-export interface CommandCaller {
-  readonly frontEnd: FrontEnd
-  /** Tag of the listener that the call came in by. */
-  readonly tag?: string | undefined
-  /** Whoever authenticated, and the address; the parts are absent where nobody did. */
-  readonly subject: Subject
-  /** Scopes of the OAuth token that was used; absent for callers without a token. */
-  readonly scopes?: readonly string[] | undefined
-}
-
-/** What is called. */
-export interface CalledCommand {
-  readonly name: string
-  readonly tags: readonly string[]
-  /** Values of the arguments that are called `host`. */
-  readonly hostArguments: readonly string[]
-}
+import type { Caller, Command } from './command.ts'
+import type { ApiGroup, CallerTest, CommandPattern } from './options/api-permission-types.ts'
 
 export type CommandDecision =
   | { readonly allowed: true; readonly by: string }
@@ -46,10 +28,17 @@ export class ApiPermissions {
     this.#groups = withConsole(groups)
   }
 
-  /** The order of the checks is ejabberd's: the first that decides ends them. */
-  check(command: CalledCommand, caller: CommandCaller): CommandDecision {
+  /**
+   * The order of the checks is ejabberd's: the first that decides ends them. `hostArguments` are the values of the
+   * arguments that are called `host`.
+   */
+  check(
+    command: Pick<Command, 'name' | 'tags'>,
+    caller: Caller,
+    hostArguments: readonly string[],
+  ): CommandDecision {
     if (command.name === 'echo') return { allowed: true, by: 'echo is for everybody' }
-    const isWebAdmin = caller.frontEnd === 'ejabberd_web_admin'
+    const isWebAdmin = caller.from === 'ejabberd_web_admin'
     if (command.name === 'registered_vhosts' && isWebAdmin) {
       return { allowed: true, by: 'the web admin needs the list of hosts' }
     }
@@ -60,53 +49,55 @@ export class ApiPermissions {
         reason: `"${command.name}" is an internal command`,
       }
     }
-    const host = this.#missingConfigure(command, caller)
+    const host = this.#missingConfigure(caller, hostArguments)
     if (host !== undefined) return refused(`the access rule "configure" of "${host}" denies`)
-    const scope = command.hostArguments.length === 0 ? globalScope : callerScope(caller)
+    const subject = callerSubject(caller)
+    // The caller's own host says which tables count, but without a host in question they are the global ones.
+    const scope = hostArguments.length === 0 ? globalScope : (subject.host ?? globalScope)
     const group = this.#groups.find(
       (candidate) =>
         covers(candidate, command) &&
         comesFrom(candidate, caller) &&
-        candidate.who.some((who) => this.#isCaller(who, caller, scope)),
+        candidate.who.some((who) => this.#isMeant(who, caller, subject, scope)),
     )
     if (group !== undefined) return { allowed: true, by: group.name }
     return refused('no group of api_permissions allows it')
   }
 
   /** The host on which an account would act without being allowed to configure it. */
-  #missingConfigure(command: CalledCommand, { subject }: CommandCaller): string | undefined {
-    const [host, ...others] = command.hostArguments
-    if (host === undefined || others.length > 0) return undefined
-    if (subject.user === undefined || subject.host === undefined) return undefined
+  #missingConfigure({ jid }: Caller, hostArguments: readonly string[]): string | undefined {
+    const [host, ...others] = hostArguments
+    if (host === undefined || others.length > 0 || jid === undefined) return undefined
     // ejabberd asks about the account alone, so an `ip` item does not hold here.
-    const account = { user: subject.user, host: subject.host, resource: subject.resource }
-    return this.#access.isAllowed(configure, account, host) ? undefined : host
+    return this.#access.isAllowed(configure, subjectOf(jid), host) ? undefined : host
   }
 
-  #isCaller(who: Caller, caller: CommandCaller, scope: AccessScope): boolean {
-    if (who.kind !== 'oauth')
-      return caller.scopes === undefined && this.#admits(who, caller.subject, scope)
-    if (caller.scopes === undefined) return false
-    const { scopes } = caller
+  #isMeant(who: CallerTest, caller: Caller, subject: Subject, scope: AccessScope): boolean {
+    const { oauthScopes } = caller
+    if (who.kind !== 'oauth') return oauthScopes === undefined && this.#admits(who, subject, scope)
     return (
-      who.scopes.some((needed) => scopes.includes(needed)) &&
-      who.inner.some((inner) => this.#admits(inner, caller.subject, scope))
+      oauthScopes !== undefined &&
+      who.scopes.some((needed) => oauthScopes.includes(needed)) &&
+      who.inner.some((inner) => this.#admits(inner, subject, scope))
     )
   }
 
-  #admits(who: Exclude<Caller, { kind: 'oauth' }>, subject: Subject, scope: AccessScope): boolean {
+  #admits(
+    who: Exclude<CallerTest, { kind: 'oauth' }>,
+    subject: Subject,
+    scope: AccessScope,
+  ): boolean {
     if (who.kind === 'access') return this.#access.isAllowed(who.rule, subject, scope)
     return this.#access.matches(who.item, subject, scope)
   }
 }
 
-function refused(reason: string): CommandDecision {
-  return { allowed: false, error: 'access_rules_unauthorized', reason }
+function callerSubject({ jid, ip }: Caller): Subject {
+  return jid === undefined ? { ip } : subjectOf(jid, ip)
 }
 
-/** The host whose tables count is that of the caller; nobody in particular has the global ones. */
-function callerScope({ subject }: CommandCaller): AccessScope {
-  return subject.host ?? globalScope
+function refused(reason: string): CommandDecision {
+  return { allowed: false, error: 'access_rules_unauthorized', reason }
 }
 
 /** Whoever may run the command line on this machine may call everything, unless a group of that name says otherwise. */
@@ -126,15 +117,15 @@ function withConsole(groups: readonly ApiGroup[]): readonly ApiGroup[] {
   ]
 }
 
-function covers(group: ApiGroup, command: CalledCommand): boolean {
+function covers(group: ApiGroup, command: Pick<Command, 'name' | 'tags'>): boolean {
   const isNamed = (pattern: CommandPattern): boolean =>
     pattern.kind === 'name' ? pattern.name === command.name : command.tags.includes(pattern.tag)
   return (group.allowed === 'all' || group.allowed.some(isNamed)) && !group.refused.some(isNamed)
 }
 
-function comesFrom(group: ApiGroup, { frontEnd, tag }: CommandCaller): boolean {
+function comesFrom(group: ApiGroup, { from, tag }: Caller): boolean {
   return (
-    (group.frontEnds.length === 0 || group.frontEnds.includes(frontEnd)) &&
+    (group.frontEnds.length === 0 || group.frontEnds.some((frontEnd) => frontEnd === from)) &&
     (group.tags.length === 0 || (tag !== undefined && group.tags.includes(tag)))
   )
 }

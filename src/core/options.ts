@@ -25,9 +25,10 @@ import {
   textType,
 } from './options/scalar-types.ts'
 import type { HostName, Jid } from '../xmpp/jid/jid.ts'
-import type { Cidr } from './options/cidr.ts'
+import type { Cidr } from '../util/cidr.ts'
 import type { ListLimits } from './options/container-types.ts'
 import type { Default, Option, OptionMap, Valued, ValuesOf } from './options/option.ts'
+import type { Glob } from './options/pattern-types.ts'
 import type { AccessRule, ShaperRule } from './options/rule-types.ts'
 import type { DurationLimits, IntegerLimits, TextLimits } from './options/scalar-types.ts'
 import type { Type } from './options/type.ts'
@@ -178,7 +179,7 @@ export function regex<const D extends Default<string>>(
 export function glob<const D extends Default<string>>(
   fallback: D,
   help: string,
-): Option<Valued<RegExp, D>> {
+): Option<Valued<Glob, D>> {
   return option(globType, fallback, help)
 }
 

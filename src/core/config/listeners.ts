@@ -1,4 +1,4 @@
-import { addressBytes } from '../options/cidr.ts'
+import { formatIpAddress, parseIpAddress } from '../../util/cidr.ts'
 import { entryOf, isNothing } from '../options/node.ts'
 import { completeOptions, readOptions } from '../options/option.ts'
 import { didYouMean } from '../options/suggest.ts'
@@ -132,8 +132,9 @@ function idOf(common: ListenerValues, path: string): string {
 
 /** An address in one form, so that `::` and `0:0::0` are the same. */
 function addressText(ip: string): string {
-  const bytes = addressBytes(ip) ?? []
-  return bytes.length === 4 ? bytes.join('.') : `[${Buffer.from(bytes).toString('hex')}]`
+  const address = parseIpAddress(ip)
+  if (address === undefined) return ip
+  return address.family === 4 ? formatIpAddress(address) : `[${formatIpAddress(address)}]`
 }
 
 /** Why a listener cannot stand beside those before it. */
@@ -155,9 +156,10 @@ function clashOf(listener: ListenerConfig, others: readonly ListenerConfig[]): s
 }
 
 function sameFamily(a: string, b: string): boolean {
-  return addressBytes(a)?.length === addressBytes(b)?.length
+  return parseIpAddress(a)?.family === parseIpAddress(b)?.family
 }
 
 function isWildcard(ip: string): boolean {
-  return addressBytes(ip)?.every((byte) => byte === 0) ?? false
+  const text = addressText(ip)
+  return text === '0.0.0.0' || text === '[::]'
 }

@@ -1,13 +1,14 @@
-import { parseCidr } from './cidr.ts'
+import { parseCidr } from '../../util/cidr.ts'
 import { reportRepeats } from './container-types.ts'
 import { prepareDomain, prepareResource, prepareUser } from './names.ts'
 import { isNothing } from './node.ts'
 import { globType, regexType } from './pattern-types.ts'
 import { didYouMean } from './suggest.ts'
 import { invalid } from './type.ts'
-import type { Cidr } from './cidr.ts'
+import type { Cidr } from '../../util/cidr.ts'
 import type { ParseContext } from './context.ts'
 import type { ConfigNode, Place } from './node.ts'
+import type { Pattern } from './pattern-types.ts'
 import type { Invalid, Type } from './type.ts'
 
 /** One thing that an ACL or a condition asks of a caller. `text` is how it was written. */
@@ -22,12 +23,12 @@ type AclTest =
   | { readonly kind: 'resource'; readonly resource: string }
   | {
       readonly kind: 'userPattern'
-      readonly user: RegExp
+      readonly user: Pattern
       readonly server: string | undefined
     }
-  | { readonly kind: 'serverPattern'; readonly server: RegExp }
-  | { readonly kind: 'resourcePattern'; readonly resource: RegExp }
-  | { readonly kind: 'nodePattern'; readonly user: RegExp; readonly server: RegExp }
+  | { readonly kind: 'serverPattern'; readonly server: Pattern }
+  | { readonly kind: 'resourcePattern'; readonly resource: Pattern }
+  | { readonly kind: 'nodePattern'; readonly user: Pattern; readonly server: Pattern }
   /** Without a host: the group of the caller's own host. */
   | { readonly kind: 'sharedGroup'; readonly group: string; readonly host: string | undefined }
 
@@ -50,7 +51,7 @@ const aclTests: Readonly<Record<string, ReadItem>> = {
       resource,
     })),
   ip: (node, ctx) =>
-    readEach(node, ctx, 'an IP address or network', parseCidr, (network) => ({
+    readEach(node, ctx, 'an IP address or network', readNetwork, (network) => ({
       kind: 'ip',
       network,
     })),
@@ -70,7 +71,7 @@ const aclTests: Readonly<Record<string, ReadItem>> = {
   ...patternTests('glob', globType),
 }
 
-function patternTests(suffix: string, type: Type<RegExp>): Record<string, ReadItem> {
+function patternTests(suffix: string, type: Type<Pattern>): Record<string, ReadItem> {
   return {
     [`user_${suffix}`]: (node, ctx) =>
       readUsers(node, ctx, patternReader(type), type.name, (user, server) => ({
@@ -92,9 +93,14 @@ function patternTests(suffix: string, type: Type<RegExp>): Record<string, ReadIt
   }
 }
 
+function readNetwork(text: string): Cidr | undefined {
+  const network = parseCidr(text)
+  return network.ok ? network.value : undefined
+}
+
 type Read<T> = (text: string, at: Place, ctx: ParseContext) => T | Invalid | undefined
 
-function patternReader(type: Type<RegExp>): Read<RegExp> {
+function patternReader(type: Type<Pattern>): Read<Pattern> {
   return (text, at, ctx) => type.parse({ kind: 'scalar', text, plain: false, at }, ctx)
 }
 
@@ -145,7 +151,7 @@ function readUsers<T>(
 function readNodePatterns(
   node: ConfigNode,
   ctx: ParseContext,
-  type: Type<RegExp>,
+  type: Type<Pattern>,
 ): readonly AclTest[] | Invalid {
   const tests: AclTest[] = []
   for (const pair of pairsOf(node, type.name, ctx) ?? [undefined]) {

@@ -23,14 +23,14 @@ export const frontEnds = [
 export type FrontEnd = (typeof frontEnds)[number]
 
 /** One way to be among the callers of a group. */
-export type Caller =
+export type CallerTest =
   | { readonly kind: 'acl'; readonly item: AclItem }
   | { readonly kind: 'access'; readonly rule: AccessRule }
   /** Callers with a token that holds one of the scopes, and whom one of the inner items admits. */
   | {
       readonly kind: 'oauth'
       readonly scopes: readonly string[]
-      readonly inner: readonly Exclude<Caller, { kind: 'oauth' }>[]
+      readonly inner: readonly Exclude<CallerTest, { kind: 'oauth' }>[]
     }
 
 export type CommandPattern =
@@ -43,7 +43,7 @@ export interface ApiGroup {
   readonly frontEnds: readonly FrontEnd[]
   /** Tags of listeners; empty: any listener. */
   readonly tags: readonly string[]
-  readonly who: readonly Caller[]
+  readonly who: readonly CallerTest[]
   readonly allowed: 'all' | readonly CommandPattern[]
   readonly refused: readonly CommandPattern[]
 }
@@ -75,7 +75,7 @@ function readGroup(node: ConfigNode, ctx: ParseContext): Omit<ApiGroup, 'name'> 
     return invalid
   }
   let from: From | Invalid = { frontEnds: [], tags: [] }
-  let who: readonly Caller[] | Invalid = []
+  let who: readonly CallerTest[] | Invalid = []
   let what: What | Invalid = { allowed: [], refused: [] }
   let failed = false
   const seen = new Set<string>()
@@ -113,27 +113,27 @@ function readFrom(node: ConfigNode, ctx: ParseContext): From | Invalid {
   return failed ? invalid : { frontEnds: modules, tags }
 }
 
-type PlainCaller = Exclude<Caller, { kind: 'oauth' }>
+type PlainTest = Exclude<CallerTest, { kind: 'oauth' }>
 
 function readCallers(
   node: ConfigNode,
   ctx: ParseContext,
   mayBeToken: true,
-): readonly Caller[] | Invalid
+): readonly CallerTest[] | Invalid
 function readCallers(
   node: ConfigNode,
   ctx: ParseContext,
   mayBeToken: false,
-): readonly PlainCaller[] | Invalid
+): readonly PlainTest[] | Invalid
 function readCallers(
   node: ConfigNode,
   ctx: ParseContext,
   mayBeToken: boolean,
-): readonly Caller[] | Invalid {
-  const callers: Caller[] = []
+): readonly CallerTest[] | Invalid {
+  const callers: CallerTest[] = []
   let failed = false
   for (const { key, value, at } of elementsOf(node)) {
-    let read: readonly Caller[] | Invalid
+    let read: readonly CallerTest[] | Invalid
     if (value === undefined) {
       read = [{ kind: 'acl', item: { kind: 'acl', name: key, text: key, at } }]
     } else if (key === 'acl') {
@@ -157,8 +157,8 @@ function readCallers(
   return failed ? invalid : callers
 }
 
-function readAclNames(node: ConfigNode, ctx: ParseContext): readonly PlainCaller[] | Invalid {
-  const callers: PlainCaller[] = []
+function readAclNames(node: ConfigNode, ctx: ParseContext): readonly PlainTest[] | Invalid {
+  const callers: PlainTest[] = []
   for (const name of node.kind === 'list' ? node.items : [node]) {
     if (name.kind !== 'scalar' || isNothing(name)) {
       ctx.expected('the name of an ACL', name)
@@ -174,7 +174,7 @@ function readAclNames(node: ConfigNode, ctx: ParseContext): readonly PlainCaller
 
 const scopesType = listType(textType({ nonEmpty: true }), { nonEmpty: true })
 
-function readToken(node: ConfigNode, ctx: ParseContext): readonly Caller[] | Invalid {
+function readToken(node: ConfigNode, ctx: ParseContext): readonly CallerTest[] | Invalid {
   const maps = node.kind === 'list' ? node.items : [node]
   const entries = maps.flatMap((map) => (map.kind === 'map' ? map.entries : []))
   const scope = entries.find((entry) => entry.key === 'scope')

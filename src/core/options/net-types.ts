@@ -1,9 +1,9 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net'
-import { parseCidr } from './cidr.ts'
+import { parseCidr } from '../../util/cidr.ts'
 import { prepareDomain, prepareJid } from './names.ts'
 import { anyOf, invalid, scalarType } from './type.ts'
 import type { HostName, Jid } from '../../xmpp/jid/jid.ts'
-import type { Cidr } from './cidr.ts'
+import type { Cidr } from '../../util/cidr.ts'
 import type { Type } from './type.ts'
 
 /** A host name in canonical form: nameprepped, Unicode rather than Punycode. */
@@ -54,7 +54,10 @@ export const ipv6Type: Type<string> = scalarType(
 export const cidrType: Type<Cidr> = scalarType(
   'an IP address or network ("10.0.0.0/8")',
   { type: 'string' },
-  (text) => parseCidr(text),
+  (text) => {
+    const parsed = parseCidr(text)
+    return parsed.ok ? parsed.value : undefined
+  },
 )
 
 export const portType: Type<number> = scalarType(

@@ -1,35 +1,53 @@
+import { compileGlob } from '../../util/glob.ts'
 import { invalid, scalarType } from './type.ts'
-import type { ParseContext } from './context.ts'
-import type { ScalarNode } from './node.ts'
+import type { GlobMatcher } from '../../util/glob.ts'
 import type { Type } from './type.ts'
 
 /** A regular expression in PCRE's syntax, matched anywhere in the text. */
 export const regexType: Type<RegExp> = scalarType(
   'a regular expression',
   { type: 'string', format: 'regex' },
-  (text, node, ctx) => compile(() => compileRegex(text), 'regular expression', node, ctx),
+  (text, node, ctx) => {
+    try {
+      return compileRegex(text)
+    } catch (cause) {
+      if (!(cause instanceof SyntaxError)) throw cause
+      const reason = cause.message.replace(/^Invalid regular expression: /, '')
+      ctx.report(node.at, `invalid regular expression ${ctx.show(node)}: ${reason}`)
+      return invalid
+    }
+  },
 )
 
-/** A shell pattern (`*`, `?`, `[a-z]`), which the whole text has to match. */
-export const globType: Type<RegExp> = scalarType('a glob', { type: 'string' }, (text, node, ctx) =>
-  compile(() => compileGlob(text), 'glob', node, ctx),
-)
+/** A shell pattern, which the whole text has to match. */
+export class Glob {
+  readonly source: string
+  readonly #matches: GlobMatcher
 
-function compile(
-  build: () => RegExp,
-  what: string,
-  node: ScalarNode,
-  ctx: ParseContext,
-): RegExp | typeof invalid {
-  try {
-    return build()
-  } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause
-    const reason = cause.message.replace(/^Invalid regular expression: /, '')
-    ctx.report(node.at, `invalid ${what} ${ctx.show(node)}: ${reason}`)
-    return invalid
+  constructor(source: string, matches: GlobMatcher) {
+    this.source = source
+    this.#matches = matches
+  }
+
+  test(text: string): boolean {
+    return this.#matches(text)
   }
 }
+
+/** Either kind of pattern: both can only be asked whether a text matches. */
+export type Pattern = RegExp | Glob
+
+/** A shell pattern: `*`, `?`, `[a-z]`, `[!a-z]`. */
+export const globType: Type<Glob> = scalarType('a glob', { type: 'string' }, (text, node, ctx) => {
+  const compiled = compileGlob(text)
+  if (compiled.ok) return new Glob(text, compiled.value)
+  const reasons = {
+    'unterminated-set': 'a "[" has no "]"',
+    'empty-range': 'a range runs backwards',
+  }
+  ctx.report(node.at, `invalid glob ${ctx.show(node)}: ${reasons[compiled.error]}`)
+  return invalid
+})
 
 const posixClasses: Readonly<Record<string, string>> = {
   alnum: '\\p{L}\\p{N}',
@@ -110,23 +128,4 @@ function translateEscape(next: string, inClass: boolean): string {
   // JavaScript's unicode mode refuses needless escapes of punctuation, which PCRE allows.
   if (/[^\w\s]/.test(next) && !/[\^$\\.*+?()[\]{}|/-]/.test(next)) return next
   return next === '-' && !inClass ? '-' : `\\${next}`
-}
-
-/** Throws a SyntaxError, as `[z-a]` is one. */
-export function compileGlob(glob: string): RegExp {
-  let out = ''
-  for (let i = 0; i < glob.length; i++) {
-    const char = glob[i] ?? ''
-    const set = char === '[' ? /^\[([!^]?)(\]?[^\]]*)\]/.exec(glob.slice(i)) : null
-    if (char === '*') out += '.*'
-    else if (char === '?') out += '.'
-    else if (set !== null) {
-      const members = (set[2] ?? '').replace(/[\\\][^&~|]/g, '\\$&')
-      out += `[${set[1] === '' ? '' : '^'}${members}]`
-      i += set[0].length - 1
-    } else {
-      out += char.replace(/[\\^$.*+?()[\]{}|/]/, '\\$&')
-    }
-  }
-  return new RegExp(`^(?:${out})$`, 'us')
 }

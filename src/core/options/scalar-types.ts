@@ -1,12 +1,13 @@
+import { infinityWords, parseDuration } from '../../util/duration.ts'
+import { parseSize } from '../../util/size.ts'
 import { isNothing } from './node.ts'
 import { anyOf, invalid, scalarType } from './type.ts'
+import type { DurationUnit } from '../../util/duration.ts'
 import type { Type } from './type.ts'
 
-/** All three words mean the same in ejabberd. */
-export const infinityWords = ['infinity', 'infinite', 'unlimited'] as const
-
+/** ejabberd has three words for it. */
 export function isInfinity(text: string): boolean {
-  return text === 'infinity' || text === 'infinite' || text === 'unlimited'
+  return infinityWords.has(text)
 }
 
 const truthWords = new Map<string, boolean>([
@@ -33,7 +34,7 @@ export function integerType(limits: IntegerLimits = {}): Type<number> {
     ...(min === undefined ? {} : { minimum: min }),
     ...(max === undefined ? {} : { maximum: max }),
   }
-  const schema = limits.orInfinity ? { anyOf: [number, { enum: infinityWords }] } : number
+  const schema = limits.orInfinity ? { anyOf: [number, { enum: [...infinityWords] }] } : number
   return scalarType(name, schema, (text, node) => {
     if (limits.orInfinity && isInfinity(text)) return Infinity
     // A quoted number is text, as in ejabberd.
@@ -52,17 +53,6 @@ function rangeText(min: number | undefined, max: number | undefined): string {
   return min === 1 ? ' above 0' : ` from ${min}`
 }
 
-const unitMs = { ms: 1, second: 1000, minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const
-export type DurationUnit = keyof typeof unitMs
-
-const unitWords: Readonly<Record<DurationUnit, readonly string[]>> = {
-  ms: ['ms', 'msec', 'msecs', 'millisec', 'millisecs', 'millisecond', 'milliseconds'],
-  second: ['s', 'sec', 'secs', 'second', 'seconds'],
-  minute: ['m', 'min', 'mins', 'minute', 'minutes'],
-  hour: ['h', 'hour', 'hours'],
-  day: ['d', 'day', 'days'],
-}
-
 export interface DurationLimits {
   /** What a number without a unit counts, and the shortest duration there can be. */
   readonly unit?: DurationUnit
@@ -73,83 +63,48 @@ export interface DurationLimits {
 /** `5`, `32 seconds`, `2 days`: a number of milliseconds, or `Infinity`. */
 export function durationType(limits: DurationLimits = {}): Type<number> {
   const unit = limits.unit ?? 'second'
-  const others = [...(limits.orZero ? ['0'] : []), ...(limits.orInfinity ? ['infinity'] : [])]
-  const name = anyOf([`a duration ("5 minutes"; ${plural(unit)} without a unit)`, ...others])
+  const allowInfinity = limits.orInfinity ?? false
+  const others = [...(limits.orZero ? ['0'] : []), ...(allowInfinity ? ['infinity'] : [])]
+  const name = anyOf([`a duration ("5 minutes"; ${unit}s without a unit)`, ...others])
   const schema = {
     anyOf: [
       { type: 'integer', minimum: limits.orZero ? 0 : 1 },
-      { type: 'string', pattern: `^\\d+ *(${Object.values(unitWords).flat().join('|')})?$` },
-      ...(limits.orInfinity ? [{ enum: infinityWords }] : []),
+      { type: 'string', pattern: '^\\+?\\d+ *[a-zA-Z]*$' },
+      ...(allowInfinity ? [{ enum: [...infinityWords] }] : []),
     ],
   }
   return scalarType(name, schema, (text, node, ctx) => {
-    if (limits.orInfinity && isInfinity(text)) return Infinity
-    const match = /^\+?(\d+) *([a-zA-Z]*)$/.exec(text.trim())
-    if (match === null) return undefined
-    const count = Number(match[1])
-    const written = match[2] ?? ''
-    const factor = written === '' ? unitMs[unit] : unitFactor(written)
-    if (factor === undefined) {
-      const known = Object.values(unitWords).map((words) => words[0] ?? '')
-      ctx.report(node.at, `unknown unit of time "${written}", use ${anyOf(known)}`)
+    if (limits.orZero && text === '0') return 0
+    const parsed = parseDuration(text, { unit, allowInfinity })
+    if (parsed.ok) return parsed.value
+    if (parsed.error === 'unknown-unit') {
+      const units = anyOf(['ms', 'seconds', 'minutes', 'hours', 'days'])
+      ctx.report(node.at, `unknown unit of time in ${ctx.show(node)}, use ${units}`)
       return invalid
     }
-    const value = count * factor
-    if (!Number.isSafeInteger(value)) return undefined
-    if (value === 0) return limits.orZero ? 0 : undefined
-    if (value >= unitMs[unit]) return value
+    if (parsed.error !== 'too-short') return undefined
     ctx.report(node.at, `${ctx.show(node)} is too short, the least is one ${unit}`)
     return invalid
   })
 }
-
-function plural(unit: DurationUnit): string {
-  return unit === 'ms' ? 'milliseconds' : `${unit}s`
-}
-
-function unitFactor(written: string): number | undefined {
-  const word = written.toLowerCase()
-  if (unitWords.ms.includes(word)) return unitMs.ms
-  if (unitWords.second.includes(word)) return unitMs.second
-  if (unitWords.minute.includes(word)) return unitMs.minute
-  if (unitWords.hour.includes(word)) return unitMs.hour
-  return unitWords.day.includes(word) ? unitMs.day : undefined
-}
-
-const sizeFactors = new Map([
-  ['', 1],
-  ['b', 1],
-  ['k', 1024],
-  ['kib', 1024],
-  ['kb', 1000],
-  ['m', 1024 ** 2],
-  ['mib', 1024 ** 2],
-  ['mb', 1000 ** 2],
-  ['g', 1024 ** 3],
-  ['gib', 1024 ** 3],
-  ['gb', 1000 ** 3],
-])
 
 /** `262144`, `64KiB`, `10 MB`: a number of bytes, or `Infinity`. */
 export function sizeType(
   limits: { readonly min?: number; readonly orInfinity?: boolean } = {},
 ): Type<number> {
   const min = limits.min ?? 1
-  const name = `a size in bytes ("64KiB")${limits.orInfinity ? ' or infinity' : ''}`
+  const allowInfinity = limits.orInfinity ?? false
+  const name = `a size in bytes ("64KiB")${allowInfinity ? ' or infinity' : ''}`
   const schema = {
     anyOf: [
       { type: 'integer', minimum: min },
-      { type: 'string', pattern: '^\\d+ *([kKmMgG]?[iI]?[bB]?)$' },
-      ...(limits.orInfinity ? [{ enum: infinityWords }] : []),
+      { type: 'string', pattern: '^\\d+ *[a-zA-Z]*$' },
+      ...(allowInfinity ? [{ enum: [...infinityWords] }] : []),
     ],
   }
   return scalarType(name, schema, (text) => {
-    if (limits.orInfinity && isInfinity(text)) return Infinity
-    const match = /^(\d+) *([a-zA-Z]*)$/.exec(text.trim())
-    const factor = match === null ? undefined : sizeFactors.get((match[2] ?? '').toLowerCase())
-    if (match === null || factor === undefined) return undefined
-    const value = Number(match[1]) * factor
-    return Number.isSafeInteger(value) && value >= min ? value : undefined
+    const parsed = parseSize(text, { allowInfinity, allowZero: min <= 0 })
+    return parsed.ok && parsed.value >= min ? parsed.value : undefined
   })
 }
 
