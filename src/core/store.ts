@@ -3,12 +3,12 @@ import type {
   DeleteQueryBuilder,
   DeleteResult,
   Expression,
-  Insertable,
+  InsertObject,
   InsertQueryBuilder,
   InsertResult,
   Kysely,
   SelectQueryBuilder,
-  Updateable,
+  UpdateObject,
   UpdateQueryBuilder,
   UpdateResult,
 } from 'kysely'
@@ -120,11 +120,11 @@ export type Parameter<Values> = <Name extends keyof Values & string>(
 export interface HostTable<T extends TableName> {
   select(): SelectQueryBuilder<Tables, T, object>
   insert(
-    values: Insertable<Tables[T]> | readonly Insertable<Tables[T]>[],
+    values: InsertObject<Tables, T> | readonly InsertObject<Tables, T>[],
   ): InsertQueryBuilder<Tables, T, InsertResult>
   /** One row, giving back the value that the database generated for `column`, in every dialect. */
   insertReturning<Column extends keyof Tables[T] & string>(
-    values: Insertable<Tables[T]>,
+    values: InsertObject<Tables, T>,
     column: Column,
   ): Statement<Record<Column, number>>
   /**
@@ -133,11 +133,11 @@ export interface HostTable<T extends TableName> {
    * An empty `set` keeps the row that is there.
    */
   upsert(row: {
-    key: Partial<Insertable<Tables[T]>>
-    set: Partial<Insertable<Tables[T]>>
-    update?: Updateable<Tables[T]>
+    key: Partial<InsertObject<Tables, T>>
+    set: Partial<InsertObject<Tables, T>>
+    update?: UpdateObject<Tables, T, T>
   }): Query
-  update(values: Updateable<Tables[T]>): UpdateQueryBuilder<Tables, T, T, UpdateResult>
+  update(values: UpdateObject<Tables, T, T>): UpdateQueryBuilder<Tables, T, T, UpdateResult>
   delete(): DeleteQueryBuilder<Tables, T, DeleteResult>
   count(): SelectQueryBuilder<Tables, T, { count: number }>
 }

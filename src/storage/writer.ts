@@ -70,10 +70,9 @@ export class QueuedWrite implements WriteTicket {
   }
 }
 
-/** A transaction in the queue; `run` never rejects. */
+/** A transaction in the queue; `run` never rejects, and resolves with what tells its caller. */
 interface QueuedTransaction {
-  readonly run: () => Promise<void>
-  readonly refuse: (error: StorageError) => void
+  readonly run: () => Promise<() => void>
 }
 
 type Queued = QueuedWrite | QueuedTransaction
@@ -144,25 +143,30 @@ export class Writer {
     return new Promise((resolve, reject) => {
       const refusal = this.#refusal(0)
       if (refusal !== undefined) return reject(refusal)
-      const run = (): Promise<void> =>
+      const run = (): Promise<() => void> =>
         runTransaction(this.#driver, fn, timeoutMs).then(
           (value) => {
             this.#done++
-            resolve(value)
+            return () => resolve(value)
           },
           (error: unknown) => {
             this.#failed++
-            reject(error)
+            return () => reject(error)
           },
         )
-      this.#enqueue({ run, refuse: reject }, 0)
+      this.#enqueue({ run }, 0)
     })
   }
 
   /** Runs `fn` with nobody else writing, as schema changes need it. */
   alone<T>(fn: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#enqueue({ run: () => fn().then(resolve, reject), refuse: reject }, 0)
+      const run = (): Promise<() => void> =>
+        fn().then(
+          (value) => () => resolve(value),
+          (error: unknown) => () => reject(error),
+        )
+      this.#enqueue({ run }, 0)
     })
   }
 
@@ -213,10 +217,11 @@ export class Writer {
     }
     if (item instanceof QueuedWrite) return this.#commit(this.#takeBatch())
     this.#head++
-    void item.run().finally(() => {
+    void item.run().then((tell) => {
       this.#commits++
       this.#release(1, 0)
       this.#next()
+      tell()
     })
   }
 
