@@ -1,0 +1,125 @@
+import { mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Clock } from '../core/clock.ts'
+import type { Config } from '../core/config/config.ts'
+import type { HostValues } from '../core/config/toplevel.ts'
+import type { Log } from '../core/log.ts'
+import type { HostStore, Store } from '../core/store.ts'
+import type { StoreSettings } from '../storage/open.ts'
+
+export interface DatabaseTools {
+  readonly dataDir: string
+  readonly log: Log
+  readonly clock: Clock
+  open(settings: StoreSettings): Promise<Store>
+}
+
+/**
+ * The databases behind the hosts: the embedded one (`mnesia`, `internal`), one file for all hosts, and those that `sql_*`
+ * name. Each is opened when the first host needs it, and once, however many hosts share its settings.
+ */
+export class Databases {
+  readonly #tools: DatabaseTools
+  readonly #open = new Map<string, Promise<Store>>()
+
+  constructor(tools: DatabaseTools) {
+    this.#tools = tools
+  }
+
+  /** The embedded database as this host sees it. */
+  async embedded(host: string): Promise<HostStore> {
+    const file = join(this.#tools.dataDir, 'linnet.sqlite')
+    const store = await this.#openOnce({ type: 'sqlite', file, multihost: true })
+    return store.forHost(host)
+  }
+
+  /** The database of the host's `sql_*` options; undefined when nothing of the host is kept there. */
+  async sql(host: string, config: Config): Promise<HostStore | undefined> {
+    if (!usesSql(host, config)) return undefined
+    const store = await this.#openOnce(this.#settings(host, config))
+    return store.forHost(host)
+  }
+
+  async close(): Promise<void> {
+    for (const opening of this.#open.values()) {
+      const store = await opening.catch(() => undefined)
+      await store?.close()
+    }
+    this.#open.clear()
+  }
+
+  #settings(host: string, config: Config): StoreSettings {
+    const values = config.forHost(host)
+    const multihost = config.global.sql_schema_multihost
+    const updateSchema = config.global.update_sql_schema
+    switch (values.sql_type) {
+      case 'sqlite':
+        return {
+          type: 'sqlite',
+          file: values.sql_database ?? join(this.#tools.dataDir, 'sqlite', `${host}.sqlite`),
+          multihost,
+          updateSchema,
+        }
+      case 'pgsql':
+      case 'mysql':
+        return {
+          type: values.sql_type,
+          server: values.sql_server,
+          ...(values.sql_port === undefined ? {} : { port: values.sql_port }),
+          database: values.sql_database ?? 'ejabberd',
+          username: values.sql_username,
+          password: values.sql_password,
+          poolSize: values.sql_pool_size,
+          connectTimeoutMs: values.sql_connect_timeout,
+          queryTimeoutMs: values.sql_query_timeout,
+          startIntervalMs: values.sql_start_interval,
+          ...(values.sql_keepalive_interval === undefined
+            ? {}
+            : { keepaliveIntervalMs: values.sql_keepalive_interval }),
+          updateSchemaTimeoutMs: values.update_sql_schema_timeout,
+          preparedStatements: values.sql_prepared_statements,
+          ...sslOf(values),
+          multihost,
+          updateSchema,
+        }
+      case 'mssql':
+      case 'odbc':
+        throw new Error(
+          `The host "${host}" keeps data in SQL, but sql_type "${values.sql_type}" is not supported: use sqlite, pgsql or mysql`,
+        )
+    }
+  }
+
+  #openOnce(settings: StoreSettings): Promise<Store> {
+    const key = JSON.stringify(settings)
+    let opening = this.#open.get(key)
+    if (opening === undefined) {
+      if (settings.type === 'sqlite') mkdirSync(dirname(settings.file), { recursive: true })
+      opening = this.#tools.open(settings)
+      this.#open.set(key, opening)
+    }
+    return opening
+  }
+}
+
+/** Whether anything of the host is configured to be kept in SQL: the default, the accounts, or one module's `db_type`. */
+function usesSql(host: string, config: Config): boolean {
+  const values = config.forHost(host)
+  if (values.default_db === 'sql' || values.auth_method.includes('sql')) return true
+  return [...config.modules(host).values()].some(
+    ({ options }) => options.values['db_type'] === 'sql',
+  )
+}
+
+function sslOf(values: HostValues): Partial<Extract<StoreSettings, { type: 'pgsql' | 'mysql' }>> {
+  const verify = values.sql_ssl_verify || values.sql_ssl_cafile !== undefined
+  const isOn = values.sql_ssl || verify || values.sql_ssl_certfile !== undefined
+  if (!isOn) return {}
+  return {
+    ssl: {
+      verify,
+      ...(values.sql_ssl_cafile === undefined ? {} : { cafile: values.sql_ssl_cafile }),
+      ...(values.sql_ssl_certfile === undefined ? {} : { certfile: values.sql_ssl_certfile }),
+    },
+  }
+}
