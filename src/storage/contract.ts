@@ -1,31 +1,19 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { sql } from 'kysely'
 import { systemClock } from '../core/clock.ts'
 import { silentLog } from '../core/log.ts'
 import type {
   HostStore,
-  Migration,
   Parameter,
   Query,
-  StorageError,
   Store,
   WriteOutcome,
   WriteTicket,
 } from '../core/store.ts'
+import { failed, written } from './expect.ts'
 import type { StoreSettings } from './open.ts'
-import { openStore, planStore } from './open.ts'
-import {
-  blob,
-  boolean,
-  defineTable,
-  index,
-  integer,
-  key,
-  nullable,
-  primary,
-  text,
-} from './schema/define.ts'
+import { openStore } from './open.ts'
+import { testSchema } from './schema/contract.ts'
 
 /** A kind of database that has to keep the contract of `core/store.ts`. */
 export interface ContractTarget {
@@ -489,94 +477,7 @@ function testForm(fresh: () => Promise<StoreSettings>): void {
     assert.equal((await count(host, name)).count, 100)
   })
 
-  describe('schema', () => {
-    const things = defineTable(
-      'linnet_contract_things',
-      { id: key(), server_host: key(), n: integer(), flag: boolean(), data: nullable(blob()) },
-      [primary(['server_host', 'id']), index(['n'])],
-    )
-    const notes = defineTable('linnet_contract_notes', { note: text() }, [index(['note'])])
-    const migrations: Migration[] = [
-      { version: 1, title: 'things', tables: [things] },
-      {
-        version: 2,
-        title: 'notes, with a first one',
-        tables: [notes],
-        sql: () => ["INSERT INTO linnet_contract_notes (note) VALUES ('first')"],
-      },
-    ]
-    const readNotes = () =>
-      host.read(sql<{ note: string }>`SELECT note FROM linnet_contract_notes`.compile(host.db))
-
-    test('of ejabberd is complete after opening', async () => {
-      const plan = await planStore(settings, tools)
-      assert.deepEqual(plan.statements, [])
-      assert.deepEqual(plan.notes, [])
-      assert.equal(host.hasColumn('users', 'type'), true)
-      const versions = await host.read(host.db.selectFrom('schema_version').selectAll())
-      assert.equal(versions.find((row) => row.module === 'mod_mam_sql')?.version, 2)
-      assert.equal(versions.find((row) => row.module === 'mod_muc_sql')?.version, 1)
-    })
-
-    test('in the other form is refused', async () => {
-      await assert.rejects(openStore({ ...settings, multihost: !settings.multihost }, tools), {
-        code: 'schema',
-        message: /sql_schema_multihost must be/,
-      })
-    })
-
-    test('changes step by step, each step once', async () => {
-      const first = migrations.slice(0, 1)
-      const planned = await store.migrate('mod_contract', first, { dryRun: true })
-      assert.match(planned.join(), /linnet_contract_things/)
-      assert.equal(/server_host/.test(planned.join()), settings.multihost)
-      await Promise.all([
-        host.migrate('mod_contract', first),
-        store.forHost('montague.example').migrate('mod_contract', first),
-      ])
-      // The next version of the program.
-      await using later = await openStore(settings, tools)
-      await later.migrate('mod_contract', migrations)
-      await later.migrate('mod_contract', migrations)
-      assert.deepEqual(await later.migrate('mod_contract', migrations, { dryRun: true }), [])
-      assert.deepEqual(await readNotes(), [{ note: 'first' }])
-      const done = await host.read(
-        host.db
-          .selectFrom('linnet_migration')
-          .select(['version', 'title'])
-          .where('owner', '=', 'mod_contract')
-          .orderBy('version'),
-      )
-      assert.deepEqual(done, [
-        { version: 1, title: 'things' },
-        { version: 2, title: 'notes, with a first one' },
-      ])
-    })
-
-    test('stays as it is when update_sql_schema is false', async () => {
-      await using strict = await openStore({ ...settings, updateSchema: false }, tools)
-      const table = defineTable('linnet_contract_more', { a: text() }, [])
-      await assert.rejects(
-        strict.migrate('mod_more', [{ version: 1, title: 'more', tables: [table] }]),
-        { code: 'schema', message: /CREATE TABLE.*linnet_contract_more/s },
-      )
-      const empty = { ...(await fresh()), updateSchema: false }
-      await using bare = await openStore(empty, tools)
-      await assert.rejects(async () => bare.forHost('capulet.example').table('users'), {
-        code: 'schema',
-        message: 'The database has no table "users"',
-      })
-    })
-
-    test('rejects wrong numbers and foreign names', async () => {
-      await assert.rejects(store.migrate('mod_a', [{ version: 2, title: '' }]), /numbered 1, 2, 3/)
-      const foreign = defineTable('users2', { a: text() }, [])
-      await assert.rejects(
-        store.migrate('mod_b', [{ version: 1, title: '', tables: [foreign] }]),
-        /must be named linnet_/,
-      )
-    })
-  })
+  testSchema(fresh)
 }
 
 function omitHost<T extends object>(row: T): T {
@@ -587,18 +488,4 @@ function omitHost<T extends object>(row: T): T {
 async function count(host: HostStore, prefix: string): Promise<{ count: number }> {
   const query = host.table('last').count().where('username', 'like', `${prefix}-%`)
   return (await host.first(query)) ?? { count: 0 }
-}
-
-/** The outcome of a write that must succeed. */
-async function written<Row>(ticket: WriteTicket<Row>) {
-  const outcome = await ticket.settled
-  if (!outcome.ok) throw outcome.error
-  return outcome
-}
-
-/** The error of a write that must fail. */
-async function failed(ticket: WriteTicket): Promise<StorageError> {
-  const outcome = await ticket.settled
-  assert.ok(!outcome.ok, 'the write should have failed')
-  return outcome.error
 }
