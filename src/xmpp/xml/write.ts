@@ -40,8 +40,7 @@ function write(
   const { slice, added, ns } = element
   const isHeir = ns === heirsOf
   const targetNs = isHeir ? contextNs : ns
-  const copied =
-    slice !== undefined && !(isHeir && isBound(slice, ns, targetNs)) ? slice : undefined
+  const copied = slice !== undefined && !isBound(slice, ns, targetNs) ? slice : undefined
   if (copied !== undefined && added.length === 0 && isWhole(copied, element, targetNs, contextNs)) {
     return copied.source.bytes.slice(copied.start, copied.end)
   }
@@ -75,10 +74,13 @@ function write(
   return body === '' ? `${head}/>` : `${head}>${body}</${name}>`
 }
 
-/** Whether a copy of the bytes would keep a namespace that has to change with the stream's. */
+/**
+ * Whether a copy of the bytes could keep a namespace that has to change, as the target's is another or
+ * as it was changed in reading.
+ */
 function isBound(slice: Slice, ns: string, targetNs: string): boolean {
   const { namesContentNs, wireNs, ns: sourceNs } = slice.source
-  return namesContentNs && !(targetNs === ns && wireNs === sourceNs)
+  return namesContentNs && (targetNs !== ns || (wireNs !== sourceNs && ns === sourceNs))
 }
 
 /** Whether the start tag can be copied too. */
