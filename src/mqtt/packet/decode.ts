@@ -58,6 +58,7 @@ export interface DecoderOptions {
 }
 
 const firstPartialBytes = 256
+const noBytes = new Uint8Array(0)
 
 /**
  * Turns a byte stream into packets of MQTT 3.1, 3.1.1 and 5.0. Packets may be split anywhere.
@@ -73,7 +74,7 @@ export class PacketDecoder {
   readonly #maxPausedBytes: number
   readonly #fromClient: boolean
   #version: ProtocolVersion | undefined
-  readonly #cursor = new Cursor(new Uint8Array(0), 0, 0)
+  readonly #cursor = new Cursor(noBytes, 0, 0)
   readonly #reader = new PropertyReader(this.#cursor)
   readonly #view = new PublishView()
   #state: 'open' | 'paused' | 'stopped' = 'open'
@@ -133,7 +134,7 @@ export class PacketDecoder {
     } else {
       this.#keep(held, at, end)
     }
-    return this.#resting()
+    return this.#letGo()
   }
 
   /** Ends decoding for good, for instance because the connection is being closed. */
@@ -156,7 +157,7 @@ export class PacketDecoder {
     }
     at = this.#run(bytes, at, end, handler)
     this.#keep(bytes, at, end)
-    return this.#resting()
+    return this.#letGo()
   }
 
   /** Decodes the packets that lie whole in the range; returns the end of the last. */
@@ -182,6 +183,13 @@ export class PacketDecoder {
     return this.#state === state && this.#malformed === undefined
   }
 
+  /** Forgets the buffer decoded last, so that neither memory nor a late reader hangs on to it. */
+  #letGo(): Outcome {
+    this.#cursor.reset(noBytes, 0, 0)
+    this.#view.bytes = noBytes
+    return this.#resting()
+  }
+
   #resting(): Outcome {
     if (this.#malformed !== undefined) return this.#malformed
     if (this.#state === 'paused') return paused
@@ -193,21 +201,22 @@ export class PacketDecoder {
   #fill(bytes: Uint8Array, start: number, end: number, handler: PacketHandler): number {
     let at = start
     let held = this.#held
+    let size = held === undefined ? 0 : this.#packetSize(held, 0, this.#heldEnd)
+    if (this.#malformed !== undefined) return end
     while (held !== undefined && at < end) {
-      const size = this.#packetSize(held, 0, this.#heldEnd)
-      if (this.#malformed !== undefined) return end
       // Until the fixed header is complete its bytes come one by one, five at most.
       const take = size === 0 ? 1 : Math.min(size - this.#heldEnd, end - at)
       this.#append(bytes, at, at + take, size)
       at += take
       held = this.#held
-      if (held !== undefined && this.#packetSize(held, 0, this.#heldEnd) === this.#heldEnd) {
-        const length = this.#heldEnd
-        this.#release()
-        this.#decode(held, 0, length, handler)
-        return at
-      }
+      if (held === undefined) break
+      if (size === 0) size = this.#packetSize(held, 0, this.#heldEnd)
       if (this.#malformed !== undefined) return end
+      if (size === this.#heldEnd) {
+        this.#release()
+        this.#decode(held, 0, size, handler)
+        break
+      }
     }
     return at
   }
