@@ -1,6 +1,6 @@
 import type { BareJid, HostName } from '../xmpp/jid/jid.ts'
 import type { Result } from '../util/result.ts'
-import { defineDecision, defineHook } from './hooks.ts'
+import { defineDecision, defineFilter, defineHook } from './hooks.ts'
 import { defineService } from './service.ts'
 
 /** The hash functions of the SCRAM family (RFC 5802, RFC 7677). */
@@ -40,7 +40,7 @@ export interface Accounts {
     account: BareJid,
     password: string,
     attempt: AuthAttempt,
-  ): Promise<Result<void, 'not-authorized' | 'unavailable' | 'account-disabled'>>
+  ): Promise<Result<void, SignInError>>
   /** Keys for a SCRAM exchange; for an unknown account made-up ones that stay the same (no telling them apart). */
   scramKeys(account: BareJid, hash: ScramHash): Promise<ScramKeys & { readonly isReal: boolean }>
   register(account: BareJid, password: string): Promise<Result<void, AccountError>>
@@ -53,6 +53,87 @@ export interface Accounts {
 }
 
 export const accounts = defineService<Accounts>('core.accounts')
+
+/** Why an account that may exist is not let in. */
+export type SignInError = 'not-authorized' | 'unavailable' | 'account-disabled'
+
+/** The forms in which ejabberd and we store passwords, in the words of `auth_stored_password_types`. */
+export type PasswordForm = 'plain' | 'scram_sha1' | 'scram_sha256' | 'scram_sha512'
+
+/** What a host's backends can check: what mechanisms are offered depends on it. */
+export interface SignInPolicy {
+  /** Hashes for which `scramKeys` has keys. */
+  readonly scram: readonly ScramHash[]
+  /** Whether any backend can check a password (PLAIN). */
+  readonly checksPasswords: boolean
+  /** Whether SASL ANONYMOUS makes guests. */
+  readonly allowsGuests: boolean
+  /** `auth_password_types_hidden_in_sasl1` */
+  readonly hiddenInSasl1: readonly PasswordForm[]
+}
+
+/** The parts of signing in, for protocols that do it in steps (SASL). `Accounts.checkPassword` is all of them in one. */
+export interface SignIns {
+  policy(host: HostName): SignInPolicy
+  /**
+   * Whether an attempt may be made at all (`signInAllowed`); the error is a sentence for the client, or ''. Ask at the start
+   * of a stream (without an account), before each attempt, and after a failed one to end the connection of a banned address.
+   */
+  mayTry(
+    host: HostName,
+    account: BareJid | undefined,
+    attempt: AuthAttempt,
+  ): Promise<Result<void, string>>
+  /** Tells how an attempt ended (`signInTried`). */
+  tried(
+    host: HostName,
+    account: BareJid | undefined,
+    attempt: AuthAttempt,
+    isSuccess: boolean,
+  ): void
+  /** Like `checkPassword`, without asking and telling the hooks. */
+  verifyPassword(account: BareJid, password: string): Promise<Result<void, SignInError>>
+  /** For who proved to be the account by other means (SCRAM, a certificate): it exists and is not banned. */
+  admit(account: BareJid): Promise<Result<void, SignInError>>
+  /** A new guest for SASL ANONYMOUS; undefined where the host takes none. Its data goes when its last session ends. */
+  admitGuest(host: HostName): BareJid | undefined
+}
+
+export const signIns = defineService<SignIns>('core.sign-ins')
+
+/** What is recorded of a ban, in ejabberd's words; dates are XEP-0082 texts. */
+export interface BanDetails {
+  readonly reason: string
+  readonly bandate: string
+  readonly lastdate: string
+  readonly lastreason: string
+}
+
+/** What operators do with accounts besides what `Accounts` has. */
+export interface AccountAdministration {
+  /** Refuses every sign-in from now on and ends the sessions. The password stays. */
+  ban(
+    account: BareJid,
+    reason: string,
+  ): Promise<Result<void, 'not-found' | 'banned-already' | 'unavailable'>>
+  unban(account: BareJid): Promise<Result<void, 'not-found' | 'not-banned' | 'unavailable'>>
+  banDetails(account: BareJid): Promise<BanDetails | undefined>
+  /** Sorted. */
+  listBanned(host: HostName): Promise<readonly BareJid[]>
+  /** The password, where it is stored as it is. */
+  plainPassword(
+    account: BareJid,
+  ): Promise<Result<string, 'not-found' | 'not-plain' | 'unavailable'>>
+  /** Replaces passwords that are stored as they are by SCRAM keys; returns of how many accounts. */
+  convertToScram(host: HostName): Promise<number>
+}
+
+export const accountAdministration = defineService<AccountAdministration>(
+  'core.account-administration',
+)
+
+/** Where a ban is recorded in private storage (XEP-0049), as ejabberd does: clients must neither read nor write it. */
+export const banNamespace = 'jabber:ejabberd:banned'
 
 /** After an account has been stored. */
 export const accountRegistered = defineHook<[account: BareJid]>('core.account.registered')
@@ -68,6 +149,11 @@ export const signInAllowed = defineDecision<
   'deny',
   [attempt: AuthAttempt, account: BareJid | undefined]
 >('core.account.sign-in-allowed', 'deny')
+
+/** What a client is told that `signInAllowed` turned away: the first handler that knows puts a sentence in place of ''. */
+export const signInDenialText = defineFilter<string, [attempt: AuthAttempt]>(
+  'core.account.sign-in-denial-text',
+)
 
 /** After each attempt to sign in. */
 export const signInTried = defineHook<
