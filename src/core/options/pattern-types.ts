@@ -126,6 +126,6 @@ function translateEscape(next: string, inClass: boolean): string {
   const anchor = anchors[next]
   if (!inClass && anchor !== undefined) return anchor
   // JavaScript's unicode mode refuses needless escapes of punctuation, which PCRE allows.
-  if (/[^\w\s]/.test(next) && !/[\^$\\.*+?()[\]{}|/-]/.test(next)) return next
+  if (/[^A-Za-z0-9\s]/.test(next) && !/[\^$\\.*+?()[\]{}|/-]/.test(next)) return next
   return next === '-' && !inClass ? '-' : `\\${next}`
 }

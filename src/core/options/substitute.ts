@@ -46,8 +46,8 @@ export class Substitution {
   }
 
   #applyToText(node: ScalarNode, path: readonly string[]): ConfigNode {
-    const whole = this.#isWhole(node) ? node.text : /^@(\w+)@$/.exec(node.text)?.[1]
-    if (whole !== undefined && this.#values.has(whole)) {
+    const whole = this.#wholeName(node)
+    if (whole !== undefined) {
       const value = this.#expand(whole, node, path)
       if (value === undefined) return node
       this.#nodes += sizeOf(value)
@@ -76,8 +76,12 @@ export class Substitution {
     return { ...node, text }
   }
 
-  #isWhole(node: ScalarNode): boolean {
-    return this.#quoted || (node.plain && node.text === node.text.toUpperCase())
+  /** The name that a text consists of, if it is one: `NAME` or `@NAME@`. */
+  #wholeName({ text, plain }: ScalarNode): string | undefined {
+    const mayBeBare = this.#quoted || (plain && text === text.toUpperCase())
+    if (mayBeBare && this.#values.has(text)) return text
+    const name = /^@(\w+)@$/.exec(text)?.[1]
+    return name !== undefined && this.#values.has(name) ? name : undefined
   }
 
   /** The value of a name, with the names inside it replaced. */
