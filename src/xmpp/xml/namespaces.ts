@@ -12,11 +12,12 @@ export function isContentNs(ns: string): boolean {
 }
 
 /**
- * Prefixes that old peers expect literally, so elements of these namespaces are always written with
- * them (RFC 6120 §4.8.5, XEP-0220).
+ * Prefixes that elements of these namespaces are always written with: old peers expect them literally
+ * (RFC 6120 §4.8.5, XEP-0220), and `xml` can be written in no other way (Namespaces in XML §3).
  */
 export function conventionalPrefix(ns: string): string | undefined {
   if (ns === streamsNs) return 'stream'
   if (ns === dialbackNs) return 'db'
+  if (ns === xmlNs) return 'xml'
   return undefined
 }

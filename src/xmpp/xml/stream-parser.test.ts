@@ -177,6 +177,11 @@ const failures: readonly { name: string; xml: string | Buffer; events: readonly 
     events: ['error: restricted-xml'],
   },
   {
+    name: 'a declaration with a space that XML does not know',
+    xml: `<?xml version='1.0'\x0bencoding='UTF-8'?>${head}`,
+    events: ['error: not-well-formed'],
+  },
+  {
     name: 'a declaration without version',
     xml: `<?xml encoding='UTF-8'?>${head}`,
     events: ['error: not-well-formed'],

@@ -1,7 +1,7 @@
 import { fromBinary } from './binary.ts'
 import type { BinaryString } from './binary.ts'
 import type { Element, FlatAttributes, Slice } from './element.ts'
-import { conventionalPrefix, isContentNs, streamsNs } from './namespaces.ts'
+import { conventionalPrefix, isContentNs, streamsNs, xmlNs } from './namespaces.ts'
 import type { Prefixes } from './namespace-scope.ts'
 import { encodeName, encodeText, encodeValue } from './text.ts'
 
@@ -54,7 +54,7 @@ function write(
   } else {
     name = `${prefix}:${name}`
     head = `<${name}`
-    if (!(onStream && ns === streamsNs)) head += ` xmlns:${prefix}='${ns}'`
+    if (ns !== xmlNs && !(onStream && ns === streamsNs)) head += ` xmlns:${prefix}='${ns}'`
   }
   head += writeAttributes(element.flatAttributes, slice?.needs)
 
