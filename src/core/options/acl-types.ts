@@ -220,10 +220,11 @@ export function readAclItem(
   value: ConfigNode,
   at: Place,
   ctx: ParseContext,
+  alsoKnown: readonly string[] = [],
 ): readonly AclItem[] | Invalid {
   const read = Object.hasOwn(aclTests, key) ? aclTests[key] : undefined
   if (read === undefined) {
-    const hint = didYouMean(key, [...Object.keys(aclTests), 'acl'])
+    const hint = didYouMean(key, [...Object.keys(aclTests), ...alsoKnown])
     ctx.report(at, `unknown type of ACL "${key}"${hint}`)
     return invalid
   }
@@ -268,7 +269,7 @@ export function readCondition(
       } else items.push({ kind: 'acl', name: text, text, at: element.at })
       continue
     }
-    const read = readAclItem(element.key, element.value, element.at, ctx)
+    const read = readAclItem(element.key, element.value, element.at, ctx, ['acl'])
     if (read === invalid) failed = true
     else items.push(...read)
   }
