@@ -1,0 +1,226 @@
+import type { Accounts } from '../core/account.ts'
+import type { Log } from '../core/log.ts'
+import { messageRules, presenceRules, unknownAccountRules } from './delivery.ts'
+import type { MessageAction } from './delivery.ts'
+import {
+  messageUndeliverable,
+  probeReceived,
+  responseReceived,
+  stanzaBlocked,
+  subscriptionReceived,
+} from './hooks.ts'
+import { bareJid, isFull } from './jid/jid.ts'
+import type { BareJid } from './jid/jid.ts'
+import { Lanes } from './lanes.ts'
+import type { Router, XmppHost } from './router.ts'
+import type { Session } from './session.ts'
+import { availabilityOf, nonNegativeSessions, topSessions } from './sessions.ts'
+import type { Sessions } from './sessions.ts'
+import { SharedStanza } from './stanza/stanza-bytes.ts'
+import type { StanzaBytes } from './stanza/stanza-bytes.ts'
+import { isRequest, withAddresses } from './stanza/stanza.ts'
+import type { Iq, Message, Presence, Stanza } from './stanza/stanza.ts'
+
+/** One stanza on its way to an account. */
+interface Journey<S extends Stanza = Stanza> {
+  readonly host: XmppHost
+  readonly account: BareJid
+  readonly stanza: S
+  readonly sender: Session | undefined
+  readonly bytes: StanzaBytes | undefined
+}
+
+/**
+ * What happens to a stanza for an account or one of its resources (RFC 6121 §8.5). While something has to be looked up for
+ * an account (does it exist, store this message), what comes for it afterwards waits in a lane of its own.
+ */
+export class AccountRoute {
+  readonly #router: Router
+  readonly #sessions: Sessions
+  readonly #accounts: Pick<Accounts, 'exists'>
+  readonly #lanes: Lanes<BareJid, Journey>
+
+  constructor(router: Router, sessions: Sessions, accounts: Pick<Accounts, 'exists'>, log: Log) {
+    this.#router = router
+    this.#sessions = sessions
+    this.#accounts = accounts
+    this.#lanes = new Lanes(
+      (journey) => this.#start(journey),
+      ({ stanza }, error) => {
+        log.error({ err: error, from: stanza.from, to: stanza.to }, 'Stanza cannot be delivered')
+        router.bounce(stanza, 'internal-server-error')
+      },
+    )
+  }
+
+  dispatch(
+    host: XmppHost,
+    stanza: Stanza,
+    sender: Session | undefined,
+    bytes: StanzaBytes | undefined,
+  ): Promise<void> | undefined {
+    const account = bareJid(stanza.to)
+    const journey = { host, account, stanza, sender, bytes }
+    // A request keeps its own stream waiting, not those who write to the account meanwhile.
+    if (stanza.kind === 'iq' && !this.#lanes.isBusy(account)) return this.#start(journey)
+    const answer = this.#lanes.run(account, journey)
+    if (answer !== 'full') return answer
+    this.#router.bounce(stanza, 'resource-constraint')
+    return undefined
+  }
+
+  #start(journey: Journey): Promise<void> | undefined {
+    const { host, stanza, account } = journey
+    const { hooks } = host
+    if (hooks.isIdle(stanzaBlocked) || bareJid(stanza.from) === account) {
+      return this.#byKind(journey)
+    }
+    const answer = hooks.decide(stanzaBlocked, stanza, account, 'in', undefined)
+    if (answer instanceof Promise) {
+      return hooks
+        .decideLater(stanzaBlocked, stanza, account, 'in', undefined)
+        .then((later) => (later === 'block' ? this.#blocked(stanza) : this.#byKind(journey)))
+    }
+    return answer === 'block' ? this.#blocked(stanza) : this.#byKind(journey)
+  }
+
+  /** XEP-0191 §3.2: as if the account were not there. */
+  #blocked(stanza: Stanza): undefined {
+    if (stanza.kind === 'presence') this.#router.settled(stanza, 'dropped')
+    else this.#router.bounce(stanza, 'service-unavailable')
+  }
+
+  #byKind({ stanza, ...rest }: Journey): Promise<void> | undefined {
+    switch (stanza.kind) {
+      case 'message':
+        return this.#message({ stanza, ...rest })
+      case 'presence':
+        return this.#presence({ stanza, ...rest })
+      case 'iq':
+        return this.#iq({ stanza, ...rest })
+    }
+  }
+
+  #message(journey: Journey<Message>): Promise<void> | undefined {
+    const { stanza, account, bytes } = journey
+    const sessions = this.#sessions.forAccount(account)
+    const isForResource = isFull(stanza.to)
+    if (isForResource) {
+      const session = sessions.find(({ jid }) => jid === stanza.to)
+      if (session !== undefined) {
+        this.#deliver([session], stanza, bytes)
+        return undefined
+      }
+    }
+    const rules = messageRules[stanza.type]
+    const action: MessageAction = (isForResource ? rules.unmatched : rules.bare)[
+      availabilityOf(sessions)
+    ]
+    switch (action) {
+      case 'top':
+        this.#deliver(topSessions(sessions), stanza, bytes)
+        return undefined
+      case 'all':
+        this.#deliver(nonNegativeSessions(sessions), stanza, bytes)
+        return undefined
+      case 'error':
+        this.#router.bounce(stanza, 'service-unavailable')
+        return undefined
+      case 'ignore':
+        this.#router.settled(stanza, 'dropped')
+        return undefined
+      case 'offline':
+        return this.#offline(journey)
+    }
+  }
+
+  async #offline({ host, stanza, account }: Journey<Message>): Promise<void> {
+    if (!(await this.#exists(account))) {
+      if (unknownAccountRules[stanza.type] === 'ignore') this.#router.settled(stanza, 'dropped')
+      else this.#router.bounce(stanza, 'service-unavailable')
+      return
+    }
+    const answer = await host.hooks.decideLater(messageUndeliverable, stanza, account)
+    if (answer === 'stored' || answer === 'dropped') this.#router.settled(stanza, answer)
+    else this.#router.bounce(stanza, answer ?? 'service-unavailable')
+  }
+
+  #presence(journey: Journey<Presence>): Promise<void> | undefined {
+    const { stanza, account, bytes } = journey
+    const rules = presenceRules[stanza.type]
+    switch (isFull(stanza.to) ? rules.full : rules.bare) {
+      case 'matched': {
+        const session = this.#sessions.find(stanza.to)
+        this.#deliver(session === undefined ? [] : [session], stanza, bytes)
+        return undefined
+      }
+      case 'all-available':
+        this.#deliver(this.#sessions.available(account), stanza, bytes)
+        return undefined
+      case 'subscription':
+      case 'probe':
+        return this.#ask(journey)
+      case 'ignore':
+        this.#router.settled(stanza, 'dropped')
+        return undefined
+    }
+  }
+
+  /** Subscriptions and probes are the business of whoever keeps the roster. */
+  async #ask({ host, stanza, account }: Journey<Presence>): Promise<void> {
+    if (!(await this.#exists(account))) {
+      this.#router.settled(stanza, 'dropped')
+      return
+    }
+    const presence = stanza.to === account ? stanza : withAddresses(stanza, { to: account })
+    const hook = presence.type === 'probe' ? probeReceived : subscriptionReceived
+    const answer = await host.hooks.decideLater(hook, presence, account)
+    if (answer === 'handled') this.#router.settled(stanza, 'delivered')
+    else if (presence.type === 'probe') this.#router.settled(stanza, 'dropped')
+    else this.#deliver(this.#sessions.available(account), presence, undefined)
+  }
+
+  #iq(journey: Journey<Iq>): Promise<void> | undefined {
+    const { host, stanza, account, sender } = journey
+    if (isFull(stanza.to)) {
+      const session = this.#sessions.find(stanza.to)
+      // RFC 6121 §8.5.3.2.3
+      if (session === undefined) this.#router.bounce(stanza, 'service-unavailable')
+      else this.#deliver([session], stanza, journey.bytes)
+      return undefined
+    }
+    if (!isRequest(stanza)) return this.#response(journey)
+    const ask = (): Promise<void> | undefined =>
+      this.#router.askHandlers(host.tables.account, stanza, sender, () => {
+        this.#router.bounce(stanza, 'service-unavailable')
+        return undefined
+      })
+    const isKnown =
+      bareJid(stanza.from) === account || this.#sessions.forAccount(account).length > 0
+    if (isKnown) return ask()
+    return this.#accounts.exists(account).then((exists) => {
+      if (exists) return ask()
+      this.#router.bounce(stanza, 'service-unavailable')
+      return undefined
+    })
+  }
+
+  async #response({ host, stanza }: Journey<Iq>): Promise<void> {
+    const answer = await host.hooks.decideLater(responseReceived, stanza)
+    this.#router.settled(stanza, answer === 'handled' ? 'delivered' : 'dropped')
+  }
+
+  #deliver(
+    sessions: readonly Session[],
+    stanza: Stanza,
+    bytes: StanzaBytes = new SharedStanza(stanza.element),
+  ): void {
+    for (const session of sessions) session.deliver(stanza, bytes)
+    this.#router.settled(stanza, sessions.length === 0 ? 'dropped' : 'delivered')
+  }
+
+  /** An account with sessions exists, also where no backend knows it (anonymous ones). */
+  async #exists(account: BareJid): Promise<boolean> {
+    return this.#sessions.forAccount(account).length > 0 || (await this.#accounts.exists(account))
+  }
+}

@@ -1,0 +1,165 @@
+import type { Hooks } from '../core/hooks.ts'
+import type { ClientSession } from '../core/sessions.ts'
+import { bareJid, domainpart } from './jid/jid.ts'
+import type { BareJid, FullJid, HostName, Jid } from './jid/jid.ts'
+import { stanzaQueued, stanzaReceived } from './hooks.ts'
+import type { SessionState } from './session-state.ts'
+import { SharedStanza } from './stanza/stanza-bytes.ts'
+import type { StanzaBytes } from './stanza/stanza-bytes.ts'
+import type { Presence, Stanza } from './stanza/stanza.ts'
+import type { StreamCondition } from './stream/stream-error.ts'
+import { drop } from '../core/hooks.ts'
+import type { Element } from './xml/element.ts'
+
+/** What a session needs of the stream that carries it: TCP, WebSocket and BOSH are alike from here. */
+export interface SessionStream {
+  /** ejabberd's words: `c2s`, `c2s_tls`, `websocket`, `http_bind`, … */
+  readonly connection: string
+  readonly ip: string
+  readonly port: number
+  /** Queues a stanza's bytes; a client that does not read them is closed in the end. */
+  sendStanza(to: Jid, bytes: StanzaBytes): void
+  /** Queues an element that is no stanza (`<a/>` of XEP-0198, …). */
+  sendElement(element: Element): void
+  close(condition: StreamCondition, text?: string): void
+}
+
+/** What a session is without its stream; everything in it can be copied. */
+export interface SessionParts {
+  readonly jid: FullJid
+  /** Milliseconds since 1970. */
+  readonly connectedAt: number
+  readonly hooks: Hooks
+}
+
+/** A resource that is bound (RFC 6120 §7). It may outlive its stream (XEP-0198), so the two are kept apart. */
+export class Session implements ClientSession {
+  readonly protocol = 'xmpp'
+  readonly jid: FullJid
+  readonly account: BareJid
+  readonly host: HostName
+  readonly connectedAt: number
+  readonly hooks: Hooks
+  /** The last presence for everybody; undefined until the first one and after `unavailable` (RFC 6121 §4.1). */
+  available: Presence | undefined
+  /** It asked for its roster, so it gets pushes (RFC 6121 §2.1.6). Kept by the roster's module. */
+  rosterRequested = false
+  /** Who got presence of their own, and has to hear of the end (RFC 6121 §4.6). */
+  readonly directed = new Set<Jid>()
+  /** When the client last sent anything: milliseconds of the clock that never jumps. */
+  lastHeardMs = 0
+  /** Undefined while no stream carries the session, and after its end. */
+  stream: SessionStream | undefined
+  #priority = 0
+  #last: { readonly connection: string; readonly ip: string; readonly port: number }
+  #states: Map<SessionState<unknown>, unknown> | undefined
+
+  constructor({ jid, connectedAt, hooks }: SessionParts, stream: SessionStream) {
+    this.jid = jid
+    this.account = bareJid(jid)
+    this.host = domainpart(jid)
+    this.connectedAt = connectedAt
+    this.hooks = hooks
+    this.stream = stream
+    this.#last = stream
+  }
+
+  get connection(): string {
+    return (this.stream ?? this.#last).connection
+  }
+
+  get ip(): string {
+    return (this.stream ?? this.#last).ip
+  }
+
+  get port(): number {
+    return (this.stream ?? this.#last).port
+  }
+
+  /** Of the last presence; undefined when the session is not available. */
+  get priority(): number | undefined {
+    return this.available === undefined ? undefined : this.#priority
+  }
+
+  get presence(): { readonly show: string; readonly status: string } | undefined {
+    const element = this.available?.element
+    if (element === undefined) return undefined
+    return {
+      show: element.childText('show') ?? 'available',
+      status: element.childText('status') ?? '',
+    }
+  }
+
+  /** For the session's own presence handling; modules only look. */
+  setAvailable(presence: Presence | undefined): void {
+    this.available = presence
+    this.#priority = presence === undefined ? 0 : priorityOf(presence)
+  }
+
+  /** What a module keeps with this session. */
+  state<T>(slot: SessionState<T>): T {
+    const found = this.peekState(slot)
+    if (found !== undefined || this.#states?.has(slot) === true) return found as T // it was made by `create`
+    const made = slot.create(this)
+    this.setState(slot, made)
+    return made
+  }
+
+  /** The same, but undefined when nothing was kept yet. */
+  peekState<T>(slot: SessionState<T>): T | undefined {
+    return this.#states?.get(slot) as T | undefined // the only writer, `setState`, takes T for this slot
+  }
+
+  setState<T>(slot: SessionState<T>, value: T): void {
+    this.#states ??= new Map()
+    this.#states.set(slot, value)
+  }
+
+  /**
+   * Hands a stanza to the client, whatever its `to` says: past the hook `stanzaReceived`, then into the stream's queue. `bytes`
+   * are those that all recipients of the stanza share.
+   */
+  deliver(stanza: Stanza, bytes?: StanzaBytes): void {
+    const { hooks } = this
+    let current = stanza
+    if (!hooks.isIdle(stanzaReceived)) {
+      const filtered = hooks.apply(stanzaReceived, stanza, this)
+      if (filtered === drop) return
+      current = filtered
+    }
+    this.queue(current, current === stanza ? bytes : undefined)
+  }
+
+  /** Past the filters: what was held back by one (XEP-0352), or is sent again (XEP-0198). */
+  queue(stanza: Stanza, bytes: StanzaBytes = new SharedStanza(stanza.element)): void {
+    if (!this.hooks.isIdle(stanzaQueued)) this.hooks.emit(stanzaQueued, stanza, this)
+    this.stream?.sendStanza(stanza.to, bytes)
+  }
+
+  sendElement(element: Element): void {
+    this.stream?.sendElement(element)
+  }
+
+  /** Ends the stream, and the session with it, with a stream error. */
+  close(condition: StreamCondition, text?: string): void {
+    this.stream?.close(condition, text)
+  }
+
+  kick(reason: string, cause: 'kicked' | 'account-removed' | 'replaced' | 'banned'): void {
+    this.close(kickConditions[cause], reason)
+  }
+}
+
+const kickConditions = {
+  kicked: 'policy-violation',
+  banned: 'policy-violation',
+  'account-removed': 'not-authorized',
+  replaced: 'conflict',
+} as const satisfies Record<string, StreamCondition>
+
+/** RFC 6121 §4.7.2.3: -128 to 127, absent means 0. */
+function priorityOf(presence: Presence): number {
+  const text = presence.element.childText('priority')?.trim()
+  if (text === undefined || !/^[+-]?\d{1,3}$/.test(text)) return 0
+  return Math.max(-128, Math.min(127, Number(text)))
+}
