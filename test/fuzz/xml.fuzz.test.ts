@@ -14,7 +14,7 @@ import { toXml } from '../../src/xmpp/xml/write.ts'
 // RFC 6120 §11.1 forbids, and on the tree. Run one seed again with FUZZ_SEED, more with FUZZ_ROUNDS.
 
 const seed = Number(process.env['FUZZ_SEED'] ?? randomInt(2 ** 31))
-const rounds = Number(process.env['FUZZ_ROUNDS'] ?? 6000)
+const rounds = Number(process.env['FUZZ_ROUNDS'] ?? 12_000)
 
 let state = seed
 /** A whole number from 0 up to `below`. */
@@ -42,8 +42,9 @@ const corpus = [
   "<presence\tfrom = 'x'\r\n to\n=\t'y'><show>dnd</show><priority>5</priority></presence>",
 ] as const
 
+// prettier-ignore
 const tokens = [
-  ...'<>&;\'"=/!?[]-:#x1 \t\r\n\0\x1b\x7f\x85é·😀\u2028\ufeff\ufffd\ufffe\uffff',
+  ...Array.from('<>&;\'"=/!?[]-:#x1 \t\r\n\0\x1b\x7f\x85é·😀\u2028\ufeff\ufffd\ufffe\uffff'),
   '</', '/>', '<a>', '</a>', '<b/>', "<p:b/>", " a='1'", " b=\"2\"", " xmlns='urn:x'", " xmlns=''",
   " xmlns='jabber:client'", " xmlns='jabber:server'", " xmlns:p='urn:p'", " xmlns:p='jabber:client'",
   " xmlns:p=''", " xmlns:q='urn:p'", " p:a='1'", " q:a='2'", " xml:lang='en'", " xmlns:xml='urn:x'",
@@ -52,7 +53,7 @@ const tokens = [
   " xmlns:xmlns='http://www.w3.org/2000/xmlns/'", '&amp;', '&lt;', '&nbsp;', '&#0;', '&#65;', '&#xD800;',
   '&#x10FFFF;', '&#x110000;', '&#xfffe;', ']]>', '<![CDATA[', '<![CDATA[x]]>', '<!--', '-->', '<!-- c -->',
   '<?p i?>', '<?xml version="1.0"?>', '<!DOCTYPE a>', 'xmlns', 'xmlns:', 'p:', ':p', '\r\n',
-] // prettier-ignore
+]
 
 function mutate(original: Buffer): Buffer {
   let bytes = original
@@ -135,7 +136,7 @@ function oracle(text: string, prefixes: Record<string, string>): Tree | 'restric
  * names begin with any name character (Namespaces in XML §3).
  */
 const beyondOracle =
-  /^\ufeff|xmlns[^\s=]*\s*=\s*(?:"(?:\s[^"]*|[^"]*\s)"|'(?:\s[^']*|[^']*\s)')|:[-.0-9\u00b7\u0300-\u036f\u203f\u2040]/
+  /^\ufeff|xmlns[^\s=]*\s*=\s*(?:"(?:\s[^"]*|[^"]*\s)"|'(?:\s[^']*|[^']*\s)')|:[^\sA-Z_a-z/]/
 
 function sorted(tree: Tree): Tree {
   const attrs = Object.entries(tree.attrs).sort(([a], [b]) => (a < b ? -1 : 1))

@@ -1,10 +1,8 @@
-import { ownSlice } from './binary.ts'
 import type { BinaryString } from './binary.ts'
 import { Element } from './element.ts'
 import type { FlatAttributes } from './element.ts'
 import type { Prefixes } from './namespace-scope.ts'
 import type { ElementScanner } from './scanner.ts'
-import { decodeValue } from './text.ts'
 import { CheckedSource } from './tree.ts'
 
 /** What an element gets from around it. */
@@ -25,14 +23,7 @@ export function readElement(bytes: Buffer, scanner: ElementScanner, around: Surr
     scope.rootPrefixes === undefined
       ? around.prefixes
       : new Map([...(around.prefixes ?? []), ...scope.rootPrefixes])
-  const source = new CheckedSource(
-    bytes.toString('latin1', start, at),
-    scope.rootNs,
-    ns,
-    scope.namesContentNs,
-    !scanner.hasHigh && !scanner.hasSpecial,
-    prefixes,
-  )
+  const source = new CheckedSource(bytes.toString('latin1', start, at), scanner, ns, prefixes)
   const attributes = readAttributes(source, scanner)
   const name = source.name(scanner.nameStart - start, scanner.nameEnd - start)
   return new Element(
@@ -57,7 +48,7 @@ export function readElement(bytes: Buffer, scanner: ElementScanner, around: Surr
 }
 
 function readAttributes(source: CheckedSource, scanner: ElementScanner): FlatAttributes {
-  const { start, attributeStart, attributeEnd, valueStart, valueEnd, headPlain } = scanner
+  const { start, attributeStart, attributeEnd, valueStart, valueEnd } = scanner
   const bytes = source.bytes
   const flat: string[] = []
   for (let index = 0; index < scanner.rootAttributes; index++) {
@@ -69,7 +60,7 @@ function readAttributes(source: CheckedSource, scanner: ElementScanner): FlatAtt
     if (name === undefined) continue
     const from = (valueStart[index] ?? 0) - start
     const to = (valueEnd[index] ?? 0) - start
-    flat.push(name, headPlain ? ownSlice(bytes, from, to) : decodeValue(bytes, from, to))
+    flat.push(name, source.value(from, to))
   }
   return flat
 }

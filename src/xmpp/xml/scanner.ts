@@ -121,12 +121,12 @@ export class ElementScanner {
   /** Position of the `<` of the element's end tag; `bodyStart` if there is none. */
   bodyEnd = 0
   selfClosing = false
-  /** Some byte is 0x80 or more. */
-  hasHigh = false
-  /** Some text or value is not what its bytes say: a reference, CR, CDATA, white space in a value. */
-  hasSpecial = false
-  /** The start tag alone is free of both. */
-  headPlain = false
+  /** Names are what their bytes say: ASCII. */
+  namesPlain = true
+  /** So are attribute values: no bytes from 0x80 on, no references, no white space but spaces. */
+  valuesPlain = true
+  /** So is character data: no bytes from 0x80 on, no references, no CR, no CDATA. */
+  textPlain = true
   /** The element's own attributes are the first `rootAttributes` of the arrays. */
   rootAttributes = 0
   nameStart = 0
@@ -169,8 +169,9 @@ export class ElementScanner {
     this.at = start
     this.start = start
     this.selfClosing = false
-    this.hasHigh = false
-    this.hasSpecial = false
+    this.namesPlain = true
+    this.valuesPlain = true
+    this.textPlain = true
     this.error = undefined
     this.scope.begin(outer, defaultNs)
     this.#state = START
@@ -248,7 +249,7 @@ export class ElementScanner {
               break
             }
             if (kind === TEXT_HIGH) {
-              this.hasHigh = true
+              this.textPlain = false
               length = utf8Length(bytes, at, end)
               if (length <= 0) break
               at += length
@@ -258,7 +259,7 @@ export class ElementScanner {
               mark = at
               break
             } else if (kind === TEXT_CR) {
-              this.hasSpecial = true
+              this.textPlain = false
               at++
             } else if (kind === TEXT_GT) {
               // XML 1.0 §2.4. Character data that "]]>" could end began with a byte that is no "]".
@@ -468,7 +469,7 @@ export class ElementScanner {
               }
               at++
             } else if (kind === VALUE_HIGH) {
-              this.hasHigh = true
+              this.valuesPlain = false
               length = utf8Length(bytes, at, end)
               if (length <= 0) break
               at += length
@@ -478,7 +479,7 @@ export class ElementScanner {
               state = VALUE_REFERENCE
               break
             } else if (kind === VALUE_SPACE) {
-              this.hasSpecial = true
+              this.valuesPlain = false
               at++
             } else if (kind === VALUE_LT) {
               return this.#fail('not-well-formed', '"<" in an attribute value')
@@ -563,9 +564,14 @@ export class ElementScanner {
             return this.#fail('not-well-formed', '"&" that begins no reference')
           }
           if (!this.#checkReference(bytes, mark, at)) return FAILED
-          this.hasSpecial = true
+          if (state === CONTENT_REFERENCE) {
+            this.textPlain = false
+            state = CONTENT
+          } else {
+            this.valuesPlain = false
+            state = VALUE
+          }
           at++
-          state = state === CONTENT_REFERENCE ? CONTENT : VALUE
           continue
         }
 
@@ -586,7 +592,7 @@ export class ElementScanner {
             at++
           }
           if (matched === cdataStart.length) {
-            this.hasSpecial = true
+            this.textPlain = false
             mark = at
             state = CDATA
             continue
@@ -600,7 +606,7 @@ export class ElementScanner {
           while (at < end) {
             const kind = textClass[bytes[at] ?? 0] ?? 0
             if (kind === TEXT_HIGH) {
-              this.hasHigh = true
+              this.textPlain = false
               length = utf8Length(bytes, at, end)
               if (length <= 0) break
               at += length
@@ -664,11 +670,10 @@ export class ElementScanner {
     } else if (this.#defaultNs >= 0) {
       const from = this.valueStart[this.#defaultNs] ?? 0
       const to = this.valueEnd[this.#defaultNs] ?? 0
-      this.error = this.scope.enterDefault(depth, bytes, from, to, !this.hasSpecial)
+      this.error = this.scope.enterDefault(depth, bytes, from, to, this.valuesPlain)
     }
     if (this.error !== undefined) return false
     if (depth === 0) {
-      this.headPlain = !this.hasHigh && !this.hasSpecial
       this.rootAttributes = this.#attributes
       this.nameStart = this.#openStart[0] ?? 0
       this.nameEnd = this.#openEnd[0] ?? 0
@@ -688,7 +693,7 @@ export class ElementScanner {
         strange ||= colon >= 0 || nameClass[bytes[at + 1] ?? 0] !== NAME_START
         colon = at
       } else if (byte >= 0x80) {
-        this.hasHigh = true
+        this.namesPlain = false
         strange = true
         const length = utf8Length(bytes, at, to)
         if (length <= UTF8_MORE) {

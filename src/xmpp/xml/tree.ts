@@ -3,6 +3,7 @@ import type { BinaryString } from './binary.ts'
 import { Element } from './element.ts'
 import type { FlatAttributes, Node, Slice, Source } from './element.ts'
 import { xmlNs } from './namespaces.ts'
+import type { ElementScanner } from './scanner.ts'
 import type { Prefixes } from './namespace-scope.ts'
 import { decodeCdata, decodeText, decodeValue } from './text.ts'
 
@@ -24,39 +25,44 @@ export class CheckedSource implements Source {
   readonly wireNs: string
   readonly ns: string
   readonly namesContentNs: boolean
-  /** No references, CR, CDATA, or bytes from 0x80 on: all text is what its bytes say. */
-  readonly plain: boolean
   /** Prefixes declared around the root element or by its start tag. */
   readonly prefixes: Prefixes | undefined
+  readonly textPlain: boolean
+  readonly #namesPlain: boolean
+  readonly #valuesPlain: boolean
 
   constructor(
     bytes: BinaryString,
-    wireNs: string,
+    scanner: ElementScanner,
     ns: string,
-    namesContentNs: boolean,
-    plain: boolean,
     prefixes: Prefixes | undefined,
   ) {
     this.bytes = bytes
-    this.wireNs = wireNs
+    this.wireNs = scanner.scope.rootNs
     this.ns = ns
-    this.namesContentNs = namesContentNs
-    this.plain = plain
+    this.namesContentNs = scanner.scope.namesContentNs
     this.prefixes = prefixes
+    this.textPlain = scanner.textPlain
+    this.#namesPlain = scanner.namesPlain
+    this.#valuesPlain = scanner.valuesPlain
   }
 
-  /** A name that is to be compared with others: answers the same string object for the same name. */
+  /** Answers the same string object for the same name, which makes comparing cheap. */
   name(start: number, end: number): string {
     const name = internSlice(this.bytes, start, end)
-    return this.plain || !/[\x80-\xff]/.test(name) ? name : fromBinary(name)
+    return this.#namesPlain ? name : fromBinary(name)
   }
 
   value(start: number, end: number): string {
-    return this.plain ? ownSlice(this.bytes, start, end) : decodeValue(this.bytes, start, end)
+    return this.#valuesPlain
+      ? ownSlice(this.bytes, start, end)
+      : decodeValue(this.bytes, start, end)
   }
 
   namespace(start: number, end: number): string {
-    return this.plain ? internSlice(this.bytes, start, end) : decodeValue(this.bytes, start, end)
+    return this.#valuesPlain
+      ? internSlice(this.bytes, start, end)
+      : decodeValue(this.bytes, start, end)
   }
 
   readTree(slice: Slice): readonly Node[] {
@@ -111,7 +117,7 @@ class TreeReader {
       const at = this.#at
       const markup = bytes.indexOf('<', at)
       if (markup > at) {
-        const plain = this.#source.plain
+        const plain = this.#source.textPlain
         text += plain ? ownSlice(bytes, at, markup) : decodeText(bytes, at, markup)
       }
       const kind = bytes.charCodeAt(markup + 1)

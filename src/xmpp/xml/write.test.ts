@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Element, xml } from './element.ts'
+import { xml } from './element.ts'
+import type { Element } from './element.ts'
 import { parseElement } from './parse-element.ts'
 import { StreamParser } from './stream-parser.ts'
 import { StanzaTemplate, toXml, writeElement } from './write.ts'
