@@ -50,7 +50,10 @@ function normalizeLines(text: string): string {
 // included: a peer would close its stream on it, so it is written as U+FFFD.
 const forbidden = /[\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g
 const careInText = /[\0-\x08\x0b-\x1f&<>\x80-\uffff]/
-const careInValue = /[\0-\x1f&<>'"\x80-\uffff]/
+const careInValue = /[\0-\x1f&<>'"]/
+const careCodes = Uint8Array.from({ length: 128 }, (_, code) =>
+  careInValue.test(String.fromCharCode(code)) ? 1 : 0,
+)
 const high = /[\x80-\uffff]/
 
 const escapes: Readonly<Record<string, string>> = {
@@ -78,10 +81,15 @@ export function encodeText(text: string): BinaryString {
 
 /** `value` as it stands between quotes of either kind. */
 export function encodeValue(value: string): BinaryString {
-  return careInValue.test(value) ? escaped(value, /[&<>'"\t\n\r]/g) : value
+  // Values are short: a loop takes a third of the time of a pattern.
+  for (let at = 0; at < value.length; at++) {
+    if (careCodes[value.charCodeAt(at)] !== 0) return escaped(value, /[&<>'"\t\n\r]/g)
+  }
+  return value
 }
 
 /** `name` may hold any characters that XML allows in names. */
 export function encodeName(name: string): BinaryString {
-  return high.test(name) ? toBinary(name) : name
+  for (let at = 0; at < name.length; at++) if (name.charCodeAt(at) >= 0x80) return toBinary(name)
+  return name
 }

@@ -105,8 +105,8 @@ function writeAttributes(flat: FlatAttributes, taken: Prefixes | undefined): Bin
   let written = ''
   for (let index = 0; index < flat.length; index += 2) {
     let name = flat[index] ?? ''
-    const brace = name.lastIndexOf('}')
-    if (brace > 0) {
+    if (name.startsWith('{')) {
+      const brace = name.lastIndexOf('}')
       let prefix = `a${index}`
       while (taken?.has(prefix) === true) prefix += '_'
       written += ` xmlns:${prefix}='${encodeValue(name.slice(1, brace))}'`
