@@ -2,7 +2,7 @@ import type { ConfigNode, MapNode, Place } from '../options/node.ts'
 
 const hidden = '"(hidden)"'
 /** Keys of secrets where no declaration says so: in the options of modules that are not built yet. */
-const secretKey = /passw|secret|token|credential/i
+const secretKey = /(?:^|_)(?:password|passwd|secret|token|credentials?)$/i
 
 /** Writes a tree as YAML, with the values at secret places hidden. */
 export function dumpConfig(root: MapNode, secrets: ReadonlySet<Place>): string {
@@ -57,8 +57,10 @@ function keyText(key: string): string {
 function scalarText(text: string, plain: boolean): string {
   if (text === '') return plain ? '' : '""'
   const isWord = /^[A-Za-z0-9_/][\w./-]*(?: [\w./-]+)*$/.test(text)
-  // A quoted number or a quoted null would become something else without its quotes.
-  return isWord && (plain || !/^(?:\d+|null)$/.test(text)) ? text : JSON.stringify(text)
+  // A quoted number, null or truth value would become something else without its quotes.
+  return isWord && (plain || !/^(?:\d+|null|true|false|yes|no|on|off|y|n)$/i.test(text))
+    ? text
+    : JSON.stringify(text)
 }
 
 /** The keywords that secret values consist of, which must not be shown where they are defined either. */

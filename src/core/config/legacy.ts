@@ -31,7 +31,10 @@ const removed: Readonly<Record<string, string>> = {
   route_subdomains: 's2s_access',
 }
 
-const databases: Readonly<Record<string, string>> = { internal: 'mnesia', odbc: 'sql' }
+const databases = new Map([
+  ['internal', 'mnesia'],
+  ['odbc', 'sql'],
+])
 
 const acmeDirectory = 'https://acme-v02.api.letsencrypt.org/directory'
 
@@ -61,7 +64,7 @@ export class Rewriting {
     if (node.kind === 'list') {
       return { ...node, items: node.items.map((item) => this.database(item, path)) }
     }
-    const name = node.kind === 'scalar' ? databases[node.text] : undefined
+    const name = node.kind === 'scalar' ? databases.get(node.text) : undefined
     if (node.kind !== 'scalar' || name === undefined) return node
     this.warn(node.at, path, `"${node.text}" is an old name, it is read as "${name}"`)
     return { ...node, text: name }

@@ -427,7 +427,7 @@ append_host_config: {b.example: {modules: {mod_time: {}}}, a.example: {modules: 
   })
 
   test('what is wrong for all of them is told once', async () => {
-    const text = `${two}modules: {mod_ping: {send_pings: 3}, mod_muc: {welcome: [1], names: "@HOST@"}}\n`
+    const text = `${two}modules: {mod_ping: {send_pings: 3}, mod_rooms: {welcome: [1], names: "@HOST@"}}\n`
     assert.equal((await problemsOf(text)).length, 2)
   })
 })
@@ -436,9 +436,9 @@ describe('keywords', () => {
   test('HOST is known to options of modules, their defaults included', async () => {
     const config = await loaded(`hosts: [a.example, bücher.example]
 modules:
-  mod_muc: {welcome: "@HOST@ @HOST_URL_ENCODE@ @SEMVER@ @VERSION@", names: ["x@HOST@"]}
+  mod_rooms: {welcome: "@HOST@ @HOST_URL_ENCODE@ @SEMVER@ @VERSION@", names: ["x@HOST@"]}
 `)
-    const rooms = (host: string) => config.modules(host).get('mod_muc')?.options.as(roomOptions)
+    const rooms = (host: string) => config.modules(host).get('mod_rooms')?.options.as(roomOptions)
     assert.equal(rooms('a.example')?.welcome, 'a.example a.example 26.7.1 26.07')
     assert.equal(
       rooms('bücher.example')?.welcome,
@@ -466,7 +466,7 @@ modules:
 define_keyword: {WHO: all of us, NUMBER: 7, NAMES: [x, y]}
 sql_database: "@WHO@"
 cache_size: NUMBER
-modules: {mod_muc: {welcome: "Hello @WHO@", names: NAMES}}
+modules: {mod_rooms: {welcome: "Hello @WHO@", names: NAMES}}
 host_config:
   a.example:
     define_keyword: {WHO: "only me"}
@@ -475,7 +475,7 @@ host_config:
     assert.equal(config.global.sql_database, 'all of us')
     assert.equal(config.global.cache_size, 7)
     assert.equal(config.forHost('a.example').sql_database, 'db of all of us')
-    const rooms = (host: string) => config.modules(host).get('mod_muc')?.options.as(roomOptions)
+    const rooms = (host: string) => config.modules(host).get('mod_rooms')?.options.as(roomOptions)
     assert.equal(rooms('a.example')?.welcome, 'Hello only me')
     assert.equal(rooms('b.example')?.welcome, 'Hello all of us')
     assert.deepEqual(rooms('a.example')?.names, ['x', 'y'])
@@ -529,10 +529,10 @@ describe('modules', () => {
 
   test('a service must not have the name of a host', async () => {
     const text =
-      'hosts: [a.example, conference.a.example]\nmodules: {mod_muc: {hosts: conference.a.example}}\n'
+      'hosts: [a.example, conference.a.example]\nmodules: {mod_rooms: {hosts: conference.a.example}}\n'
     assert.match(
       (await problemsOf(text))[0] ?? '',
-      /2:28: modules\.mod_muc\.hosts: "conference\.a\.example" is already one/,
+      /2:30: modules\.mod_rooms\.hosts: "conference\.a\.example" is already one/,
     )
   })
 })
@@ -544,7 +544,7 @@ access_rules: {known: [allow: all]}
 shaper_rules: {slow: [gone: all]}
 s2s_access: missing
 host_config: {a.example: {access_rules: {own: [allow: all]}}}
-modules: {mod_fail2ban: {access: own}, mod_muc: {access: known}}
+modules: {mod_fail2ban: {access: own}, mod_rooms: {access: known}}
 listen: [{port: 1, module: ejabberd_c2s, access: own, shaper: fast}]
 `
     assert.deepEqual(await problemsOf(text), [
@@ -552,7 +552,7 @@ listen: [{port: 1, module: ejabberd_c2s, access: own, shaper: fast}]
       'linnet.yml:4:13: warning: the option "s2s_access" is not supported yet and has no effect',
       'linnet.yml:4:13: warning: s2s_access: there is no access rule "missing", so it denies everybody',
       'linnet.yml:6:34: warning: modules.mod_fail2ban.access: there is no access rule "own", so it denies everybody',
-      'linnet.yml:6:58: warning: modules.mod_muc.access: there is no access rule "known", so it denies everybody',
+      'linnet.yml:6:60: warning: modules.mod_rooms.access: there is no access rule "known", so it denies everybody',
       'linnet.yml:7:63: warning: listen[0].shaper: there is no shaper rule "fast", so nothing is limited',
     ])
   })

@@ -49,22 +49,27 @@ export const globType: Type<Glob> = scalarType('a glob', { type: 'string' }, (te
   return invalid
 })
 
-const posixClasses: Readonly<Record<string, string>> = {
-  alnum: '\\p{L}\\p{N}',
-  alpha: '\\p{L}',
-  ascii: '\\x00-\\x7f',
-  blank: ' \\t',
-  cntrl: '\\p{Cc}',
-  digit: '0-9',
-  lower: '\\p{Ll}',
-  punct: '\\p{P}\\p{S}',
-  space: '\\s',
-  upper: '\\p{Lu}',
-  word: '\\w',
-  xdigit: '0-9A-Fa-f',
-}
+const posixClasses = new Map([
+  ['alnum', '\\p{L}\\p{N}'],
+  ['alpha', '\\p{L}'],
+  ['ascii', '\\x00-\\x7f'],
+  ['blank', ' \\t'],
+  ['cntrl', '\\p{Cc}'],
+  ['digit', '0-9'],
+  ['lower', '\\p{Ll}'],
+  ['punct', '\\p{P}\\p{S}'],
+  ['space', '\\s'],
+  ['upper', '\\p{Lu}'],
+  ['word', '\\w'],
+  ['xdigit', '0-9A-Fa-f'],
+])
 
-const anchors: Readonly<Record<string, string>> = { A: '^', z: '$', Z: '$', h: '[ \\t]' }
+const anchors = new Map([
+  ['A', '^'],
+  ['z', '$'],
+  ['Z', '$'],
+  ['h', '[ \\t]'],
+])
 
 /**
  * Compiles PCRE's syntax: what JavaScript spells differently is translated, and what it lacks
@@ -90,7 +95,7 @@ function translate(source: string): string {
       out += translateEscape(next, inClass)
     } else if (inClass && char === '[') {
       const named = /^\[:(\^?)([a-z]+):\]/.exec(source.slice(i, i + 12))
-      const set = named === null ? undefined : posixClasses[named[2] ?? '']
+      const set = named === null ? undefined : posixClasses.get(named[2] ?? '')
       if (named !== null && (set === undefined || named[1] === '^')) {
         throw new SyntaxError(`the class ${named[0]} is not supported`)
       }
@@ -123,7 +128,7 @@ function translate(source: string): string {
 
 function translateEscape(next: string, inClass: boolean): string {
   if (next === '') throw new SyntaxError('it ends in a backslash')
-  const anchor = anchors[next]
+  const anchor = anchors.get(next)
   if (!inClass && anchor !== undefined) return anchor
   // JavaScript's unicode mode refuses needless escapes of punctuation, which PCRE allows.
   if (/[^A-Za-z0-9\s]/.test(next) && !/[\^$\\.*+?()[\]{}|/-]/.test(next)) return next
