@@ -15,7 +15,7 @@ const directory = {
   },
 }
 
-for (const poolSize of [1, 2, 3]) {
+for (const poolSize of [1, 3]) {
   testStore({
     name: `SQLite, ${poolSize} ${poolSize === 1 ? 'connection' : 'connections'}`,
     ...directory,

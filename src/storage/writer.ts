@@ -21,7 +21,7 @@ type Callback = (outcome: WriteOutcome, context: unknown) => void
 
 /** An operation in the queue is its own ticket: one object for each, a second one only for a second callback. */
 export class QueuedWrite implements WriteTicket {
-  readonly statements: readonly BoundStatement[]
+  statements: readonly BoundStatement[]
   readonly bytes: number
   outcome: WriteOutcome | undefined
   #callback: Callback | undefined
@@ -53,6 +53,8 @@ export class QueuedWrite implements WriteTicket {
   settle(outcome: WriteOutcome): void {
     if (this.outcome !== undefined) return
     this.outcome = outcome
+    // Whoever keeps the ticket need not keep what was written.
+    this.statements = []
     if (this.#callback !== undefined) this.#call(this.#callback, this.#context, outcome)
     for (const { callback, context } of this.#more ?? []) this.#call(callback, context, outcome)
     this.#callback = undefined

@@ -85,7 +85,13 @@ export class MysqlDriver implements Driver {
       supportBigNumbers: true,
       maxPreparedStatements: 1000,
       typeCast,
-      ...(settings.ssl !== undefined && { ssl: await tlsOptions(settings.ssl) }),
+      ...(settings.ssl !== undefined && {
+        // A certificate of somebody else is no proof; a socket has no name that one could hold.
+        ssl: {
+          ...(await tlsOptions(settings.ssl)),
+          verifyIdentity: settings.ssl.verify && path === undefined,
+        },
+      }),
     }
     const pool = createPool({ ...config, connectionLimit: Math.max(1, settings.poolSize - 1) })
     // Queued before the query that the connection was made for.

@@ -261,7 +261,14 @@ export class PostgresDriver implements Driver {
   }
 
   #send(client: Client, statements: readonly BoundStatement[]): Promise<QueryResult>[] {
-    return statements.map((statement) => client.query(this.#query(statement)))
+    // One write for all, where the client would make several for each.
+    const { stream } = client.connection
+    stream.cork()
+    try {
+      return statements.map((statement) => client.query(this.#query(statement)))
+    } finally {
+      stream.uncork()
+    }
   }
 
   #query(statement: BoundStatement) {

@@ -55,7 +55,7 @@ export class SqliteDriver implements Driver {
     log: Log,
     start: StartWorker = startWorker,
   ): Promise<SqliteDriver> {
-    const { check } = await prepareFile(settings.file)
+    const check = await prepareFile(settings.file)
     const driver = new SqliteDriver(
       {
         file: settings.file,

@@ -1,4 +1,4 @@
-import { open, mkdir, rename, stat } from 'node:fs/promises'
+import { mkdir, open, rename, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { StorageError } from '../../core/store.ts'
 
@@ -8,26 +8,24 @@ const companions = ['-wal', '-shm', '-journal']
 /** A file that must be looked through takes this long at most to read: beyond, damage shows when a query meets it. */
 const maxCheckedBytes = 256 * 1024 * 1024
 
-export interface FileState {
-  readonly isNew: boolean
-  /** It was left without being closed, and is small enough to be looked through before use. */
-  readonly check: boolean
-}
-
-/** Makes sure that the file can be opened, readable by nobody else: it holds passwords' keys and messages. */
-export async function prepareFile(file: string): Promise<FileState> {
-  const before = await sizeOf(file)
-  if (before === undefined || before === 0) {
-    try {
+/**
+ * Makes sure that the file can be opened, readable by nobody else: it holds passwords' keys and messages. Returns whether it
+ * should be looked through before use: it was left without being closed, and is small enough.
+ */
+export async function prepareFile(file: string): Promise<boolean> {
+  try {
+    const before = await sizeOf(file)
+    if (before === undefined || before === 0) {
       await mkdir(dirname(file), { recursive: true, mode: 0o750 })
       await (await open(file, 'a', 0o600)).close()
-    } catch (error) {
-      throw new StorageError('unavailable', `Cannot create database "${file}"`, error)
+      return false
     }
-    return { isNew: true, check: false }
+    const left = (await sizeOf(`${file}-wal`)) ?? 0
+    return left > 0 && before <= maxCheckedBytes
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new StorageError('unavailable', `Cannot open database "${file}": ${reason}`, error)
   }
-  const left = (await sizeOf(`${file}-wal`)) ?? 0
-  return { isNew: false, check: left > 0 && before <= maxCheckedBytes }
 }
 
 /**
