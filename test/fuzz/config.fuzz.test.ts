@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { load } from '../fixtures/config-schema.ts'
 import { formatProblems } from '../../src/core/config/check.ts'
 import type { LoadResult } from '../../src/core/config/load.ts'
