@@ -193,6 +193,8 @@ class Builder {
       const host = domainType.parse(keyNode, hostCtx)
       if (host === invalid) continue
       if (!this.#hosts.includes(host)) {
+        // When the list of hosts is wrong itself, nothing can be said about these.
+        if (!this.#written.has('hosts')) continue
         ctx.report(keyAt, `"${key}" is not one of the hosts served${didYouMean(key, this.#hosts)}`)
       } else if (maps.has(host)) {
         ctx.report(keyAt, `"${key}" is set twice`)

@@ -115,6 +115,13 @@ modules:
   })
 })
 
+test('a wrong list of hosts is told once, not for every host that has options', async () => {
+  const text = 'hosts: [a.example, "b@c"]\nhost_config: {a.example: {language: nl}}\n'
+  assert.deepEqual(await problemsOf(text), [
+    'linnet.yml:1:20: hosts[1]: expected a host name, got "b@c"',
+  ])
+})
+
 describe('anchors and aliases', () => {
   test('stand for one another', async () => {
     const text = `${hosts}modules:
