@@ -98,6 +98,11 @@ export interface Transport {
   /** Closes at once, throwing away what is queued. */
   destroy(): void
 
-  /** Turns a TCP connection into TLS as its server (STARTTLS). `already` are bytes that were read past the point of change. */
+  /**
+   * Turns a TCP connection into TLS as its server (STARTTLS). `already` are bytes that were read past the point of change. What
+   * was written before goes out in plain text first; what is written meanwhile waits. Resolves when TLS is up, or when the
+   * handshake failed and the transport is closed (`closed` was called with the error, or is about to be); never rejects for
+   * what a peer does.
+   */
   startTls(settings: TlsServerSettings, already?: Uint8Array): Promise<void>
 }
