@@ -121,12 +121,14 @@ export const streamFeatures = defineFilter<readonly Element[], [stream: ClientSt
 
 /**
  * An element that is no stanza and that the core does not know came on a client's stream, in any phase: `<enable/>`,
- * `<r/>`, `<active/>`. `handled` when it was somebody's; else the stream ends with `unsupported-stanza-type`.
+ * `<r/>`, `<active/>`; before authentication stanzas, too (`jabber:iq:register`). `handled` or a promise when it is
+ * somebody's: nothing more is read until that settles. Else the stream ends, with `unsupported-stanza-type` or
+ * `not-authorized`.
  */
-export const elementReceived = defineDecision<'handled', [stream: ClientStream, element: Element]>(
-  'xmpp.stream.element',
-  'handled',
-)
+export const elementReceived = defineDecision<
+  'handled' | Promise<'handled'>,
+  [stream: ClientStream, element: Element]
+>('xmpp.stream.element', 'handled')
 
 export interface DiscoIdentity {
   readonly category: string

@@ -2,6 +2,7 @@ import type { Accounts } from '../core/account.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Hooks } from '../core/hooks.ts'
 import type { Log } from '../core/log.ts'
+import type { Counter, Metrics } from '../core/metrics.ts'
 import { defineService } from '../core/service.ts'
 import { AccountRoute } from './account-route.ts'
 import type { IqAnswer, IqHandler, Service, TargetTables } from './handlers.ts'
@@ -30,6 +31,7 @@ export interface XmppHost {
 export interface RouterParts {
   readonly clock: Clock
   readonly log: Log
+  readonly metrics: Metrics
   readonly sessions: Sessions
   readonly accounts: Pick<Accounts, 'exists'>
 }
@@ -49,13 +51,23 @@ export class Router {
   readonly #requests: PendingRequests
   readonly #log: Log
   readonly #accountRoute: AccountRoute
+  readonly #outcomes: Readonly<Record<Outcome, Counter>>
   #remote: StanzaSink | undefined
 
-  constructor({ clock, log, sessions, accounts }: RouterParts) {
+  constructor({ clock, log, metrics, sessions, accounts }: RouterParts) {
     this.sessions = sessions
     this.#log = log
     this.#requests = new PendingRequests(clock)
     this.#accountRoute = new AccountRoute(this, sessions, accounts, log)
+    const counter = (outcome: Outcome): Counter =>
+      metrics.counter('linnet_xmpp_stanzas_total', 'Stanzas routed, by outcome', { outcome })
+    this.#outcomes = {
+      delivered: counter('delivered'),
+      stored: counter('stored'),
+      bounced: counter('bounced'),
+      dropped: counter('dropped'),
+      'handed-on': counter('handed-on'),
+    }
   }
 
   /** Sends a stanza on its way; what becomes of it is told by `stanzaRouted`, and by an error to its sender. */
@@ -130,6 +142,7 @@ export class Router {
 
   /** Tells the host that a stanza concerns what became of it. */
   settled(stanza: Stanza, outcome: Outcome): void {
+    this.#outcomes[outcome].value++
     const host = this.#hosts.get(domainpart(stanza.to)) ?? this.#hosts.get(domainpart(stanza.from))
     if (host === undefined || host.hooks.isIdle(stanzaRouted)) return
     host.hooks.emit(stanzaRouted, stanza, outcome)

@@ -30,6 +30,8 @@ export interface SessionParts {
   /** Milliseconds since 1970. */
   readonly connectedAt: number
   readonly hooks: Hooks
+  /** Ends it where it stands in tables. */
+  readonly life: { end(session: Session): void }
 }
 
 /** A resource that is bound (RFC 6120 §7). It may outlive its stream (XEP-0198), so the two are kept apart. */
@@ -48,32 +50,44 @@ export class Session implements ClientSession {
   readonly directed = new Set<Jid>()
   /** When the client last sent anything: milliseconds of the clock that never jumps. */
   lastHeardMs = 0
+  /** Stanzas that came from the client so far, refused ones included (XEP-0198 counts them). */
+  stanzasReceived = 0
+  /** Nothing is delivered any more. */
+  isEnded = false
   /** Undefined while no stream carries the session, and after its end. */
   stream: SessionStream | undefined
+  readonly #life: SessionParts['life']
   #priority = 0
-  #last: { readonly connection: string; readonly ip: string; readonly port: number }
+  #last: Pick<SessionStream, 'connection' | 'ip' | 'port'>
   #states: Map<SessionState<unknown>, unknown> | undefined
 
-  constructor({ jid, connectedAt, hooks }: SessionParts, stream: SessionStream) {
+  constructor({ jid, connectedAt, hooks, life }: SessionParts, stream: SessionStream) {
     this.jid = jid
     this.account = bareJid(jid)
     this.host = domainpart(jid)
     this.connectedAt = connectedAt
     this.hooks = hooks
+    this.#life = life
     this.stream = stream
-    this.#last = stream
+    this.#last = pick(stream)
+  }
+
+  /** Another stream carries the session from now on. */
+  moveTo(stream: SessionStream): void {
+    this.stream = stream
+    this.#last = pick(stream)
   }
 
   get connection(): string {
-    return (this.stream ?? this.#last).connection
+    return this.#last.connection
   }
 
   get ip(): string {
-    return (this.stream ?? this.#last).ip
+    return this.#last.ip
   }
 
   get port(): number {
-    return (this.stream ?? this.#last).port
+    return this.#last.port
   }
 
   /** Of the last presence; undefined when the session is not available. */
@@ -120,6 +134,7 @@ export class Session implements ClientSession {
    * are those that all recipients of the stanza share.
    */
   deliver(stanza: Stanza, bytes?: StanzaBytes): void {
+    if (this.isEnded) return
     const { hooks } = this
     let current = stanza
     if (!hooks.isIdle(stanzaReceived)) {
@@ -140,14 +155,24 @@ export class Session implements ClientSession {
     this.stream?.sendElement(element)
   }
 
-  /** Ends the stream, and the session with it, with a stream error. */
+  /** Ends the stream with a stream error, and the session with it. */
   close(condition: StreamCondition, text?: string): void {
-    this.stream?.close(condition, text)
+    if (this.stream === undefined) this.#life.end(this)
+    else this.stream.close(condition, text)
   }
 
   kick(reason: string, cause: 'kicked' | 'account-removed' | 'replaced' | 'banned'): void {
     this.close(kickConditions[cause], reason)
   }
+}
+
+/** What is told of a session whose stream is gone, without keeping the stream. */
+function pick({
+  connection,
+  ip,
+  port,
+}: SessionStream): Pick<SessionStream, 'connection' | 'ip' | 'port'> {
+  return { connection, ip, port }
 }
 
 const kickConditions = {
