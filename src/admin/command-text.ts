@@ -1,4 +1,4 @@
-import type { Command, CommandType, CommandValue, Field } from '../core/command.ts'
+import type { Command, CommandError, CommandType, CommandValue, Field } from '../core/command.ts'
 import type { Result } from '../util/result.ts'
 import { err, ok } from '../util/result.ts'
 
@@ -7,8 +7,11 @@ export function parseWords(
   command: Command,
   words: readonly string[],
 ): Result<readonly CommandValue[], string> {
-  if (words.length !== command.args.length) {
-    return err(`Error: the command '${command.name}' requires ${command.args.length} arguments.`)
+  const missing = command.args.length - words.length
+  if (missing !== 0) {
+    // ejabberdctl's words, which say "argument" whatever the number.
+    const text = `${Math.abs(missing)} ${missing > 0 ? 'more' : 'less'} argument`
+    return err(`Error: the command '${command.name}' requires ${text}.`)
   }
   const values: CommandValue[] = []
   for (const [i, field] of command.args.entries()) {
@@ -29,8 +32,9 @@ function parseWord(word: string, type: CommandType, depth: number): Result<Comma
   const isNested = depth > 0 || hasNesting(type)
   if (isNested && /^\s*[[{]/.test(word)) return parseJson(word, type)
   if ('list' in type) {
-    if (word === '') return ok([])
-    return collect(word.split(',').map((part) => parseWord(part, type.list.type, depth + 1)))
+    // As in ejabberdctl: spaces around an element do not belong to it, and there are no empty elements.
+    const parts = word.split(',').filter((part) => part !== '')
+    return collect(parts.map((part) => parseWord(part.trim(), type.list.type, depth + 1)))
   }
   const parts = splitTuple(word, type.tuple.length)
   if (parts.length !== type.tuple.length) {
@@ -126,13 +130,32 @@ function collect(
 /** A result as the shell shows it: one element of a list a line, tuple fields with tabs, inner lists with commas (`;` in version 0). */
 export function formatResult(command: Command, value: CommandValue, version: number): string {
   if (command.result === 'rescode') return ''
-  if (command.result === 'restuple') return line(String(value))
+  if (command.result === 'restuple') return value === '' ? '' : line(String(value))
   const { type } = command.result
   if (typeof type === 'object' && 'list' in type) {
     if (!Array.isArray(value)) return ''
     return value.map((item) => line(formatValue(item, type.list.type, version))).join('')
   }
   return line(formatValue(value, type, version))
+}
+
+/**
+ * A failure as ejabberdctl shows it, which has three forms: errors with a number (`Error: conflict: User …`), plain ones, and
+ * those that ejabberd throws, printed as the Erlang terms that they are there (`{not_found,"unknown_user"}`).
+ */
+export function formatError(error: CommandError): string {
+  const { code, message, number } = error
+  if (number > 0) return `Error: ${code}: ${line(message)}`
+  if (code === 'error') {
+    // Several lines (what is wrong with a configuration) are for reading: no quotes, no escapes.
+    return `Error: error\n${message.includes('\n') ? line(message) : `Error: ${JSON.stringify(message)}\n`}`
+  }
+  return message === '' ? `${code}\n` : `{${code},${JSON.stringify(message)}}\n`
+}
+
+/** The exit code of a failure: ejabberd's own number where it fits into one. */
+export function errorExit({ number }: CommandError): number {
+  return number > 0 && number <= 255 ? number : 1
 }
 
 function line(text: string): string {

@@ -1,5 +1,5 @@
-import { formatResult, parseWords } from './command-text.ts'
-import { commandHelp } from './help.ts'
+import { errorExit, formatError, formatResult, parseWords } from './command-text.ts'
+import { commandHelp, commandUsage } from './help.ts'
 import type { ControlAnswer, ControlRequest } from './control-socket.ts'
 import type { Caller, Command, CommandRegistry, CommandValue } from '../core/command.ts'
 import { CommandError } from '../core/command.ts'
@@ -7,10 +7,11 @@ import { accounts } from '../core/account.ts'
 import type { Log } from '../core/log.ts'
 import { apiPermissions } from '../core/shared.ts'
 import type { Services } from '../core/service.ts'
+import { didYouMean } from '../util/did-you-mean.ts'
 import { isBare, parseJidParts } from '../xmpp/jid/jid.ts'
 
-/** ejabberdctl's exit codes (commands.md): 0 done, 1 failed, 2 wrong usage, 3 no such command or server. */
-const exit = { done: 0, failed: 1, usage: 2, unknown: 3 } as const
+/** ejabberdctl's exit codes: 0 done, 1 failed, 2 wrong arguments, 3 no command given (or no server). */
+const exit = { done: 0, failed: 1, usage: 2, nothing: 3 } as const
 
 export interface ControlParts {
   readonly commands: CommandRegistry
@@ -24,12 +25,17 @@ export async function runControl(
   request: ControlRequest,
 ): Promise<ControlAnswer> {
   const [word, ...words] = request.words
-  if (word === undefined) return { exit: exit.unknown, output: commandHelp(parts.commands, []) }
+  if (word === undefined) return { exit: exit.nothing, output: commandUsage(parts.commands) }
   if (word === 'help') return { exit: exit.done, output: commandHelp(parts.commands, words) }
   const name = word.replaceAll('-', '_')
   const command = parts.commands.find(name, request.version)
   if (command === undefined) {
-    return { exit: exit.unknown, output: `Error: unknown command '${word}'\n` }
+    const near = didYouMean(
+      name,
+      parts.commands.list().map((known) => known.name),
+    )
+    const hint = near === undefined ? '' : ` Did you mean '${near}'?`
+    return { exit: exit.failed, output: `Error: unknown command '${word}'.${hint}\n` }
   }
   const caller = await callerOf(parts, request)
   if (typeof caller === 'string') return { exit: exit.failed, output: `${caller}\n` }
@@ -37,7 +43,7 @@ export async function runControl(
   if (!args.ok) {
     return {
       exit: exit.usage,
-      output: `${args.error}\n${commandHelp(parts.commands, [command.name])}`,
+      output: `${commandHelp(parts.commands, [command.name])}${args.error}\n`,
     }
   }
   const decision = parts.services
@@ -71,7 +77,7 @@ async function run(
     return { exit: exit.done, output: formatResult(command, value, version) }
   } catch (error) {
     if (error instanceof CommandError) {
-      return { exit: exit.failed, output: `Error: ${error.code}: ${error.message}\n` }
+      return { exit: errorExit(error), output: formatError(error) }
     }
     log.error({ err: error, command: command.name }, 'Command failed')
     const message = error instanceof Error ? error.message : String(error)

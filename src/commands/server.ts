@@ -132,12 +132,12 @@ export const serverCommands: readonly Command[] = [
     ],
     result: { name: 'stat', type: 'integer' },
     run: ([name, host], context) =>
-      hostStatistic(String(name), servedHost(String(host), context), context),
+      hostStatistic(String(name), findHost(String(host), context), context),
   }),
 ]
 
 async function serverStatistic(name: string, context: CommandContext): Promise<number> {
-  const names = context.service(hosts).names.map((host) => servedHost(host, context))
+  const served = context.service(hosts).names.map((host) => servedHost(host, context))
   switch (name) {
     case 'uptimeseconds':
       return Math.floor(context.service(serverControl).uptimeMs / 1000)
@@ -146,7 +146,7 @@ async function serverStatistic(name: string, context: CommandContext): Promise<n
     case 'registeredusers':
     case 'onlineusers': {
       let sum = 0
-      for (const host of names) sum += await hostStatistic(name, host, context)
+      for (const host of served) sum += await hostStatistic(name, host, context)
       return sum
     }
     case 'onlineusersnode':
@@ -158,34 +158,36 @@ async function serverStatistic(name: string, context: CommandContext): Promise<n
 
 function hostStatistic(
   name: string,
-  host: HostName,
+  host: HostName | undefined,
   context: CommandContext,
 ): Promise<number> | number {
   switch (name) {
     case 'registeredusers':
-      return context.service(accounts).count(host)
+      return host === undefined ? 0 : context.service(accounts).count(host)
     case 'onlineusers':
-      return context.service(sessionRegistry).count(host, 'xmpp')
+      return host === undefined ? 0 : context.service(sessionRegistry).count(host, 'xmpp')
     default:
       throw new CommandError('error', `unknown statistic "${name}"`)
   }
 }
 
-/** The host an argument names, in canonical form; an error that names it when it is not served. */
+/** The host an argument names, in canonical form; fails in ejabberd's words when it is not served. */
 export function servedHost(text: string, context: CommandContext): HostName {
+  const host = findHost(text, context)
+  if (host === undefined) throw new CommandError('error', 'Unknown virtual host')
+  return host
+}
+
+function findHost(text: string, context: CommandContext): HostName | undefined {
   const host = parseHostName(text)
-  if (!host.ok || context.service(hosts).find(host.value) === undefined) {
-    throw new CommandError('unknown_host', `the host "${text}" is not served`)
-  }
-  return host.value
+  const isServed = host.ok && context.service(hosts).find(host.value) !== undefined
+  return isServed ? host.value : undefined
 }
 
 function parseLevel(word: string): LogLevel {
   const named = logLevels.find((level) => level === word)
   const numbered = /^[0-5]$/.test(word) ? numberedLevels[Number(word)] : undefined
   const level = named ?? numbered
-  if (level === undefined) {
-    throw new CommandError('error', `unknown log level "${word}", one of ${logLevels.join(', ')}`)
-  }
+  if (level === undefined) throw new CommandError('error', 'Invalid log level')
   return level
 }

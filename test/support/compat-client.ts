@@ -1,0 +1,94 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { connect } from 'node:net'
+import { ScramClient } from './scram-client.ts'
+
+/**
+ * A small XMPP client that knows nothing of Linnet's own code, so that it treats ejabberd and Linnet alike: no TLS,
+ * SCRAM-SHA-1, one resource. Only good for servers that behave.
+ */
+export class CompatClient implements AsyncDisposable {
+  readonly #socket: Socket
+  #received = ''
+  #waiting: (() => void) | undefined
+  readonly jid: string
+
+  private constructor(socket: Socket, jid: string) {
+    this.#socket = socket
+    this.jid = jid
+    socket.setEncoding('utf8')
+    socket.on('data', (text: string) => {
+      this.#received += text
+      this.#waiting?.()
+    })
+    socket.on('close', () => this.#waiting?.())
+    socket.on('error', () => socket.destroy())
+  }
+
+  /** Signs in as the full JID `user@host/resource` and binds that resource. */
+  static async signIn(port: number, jid: string, password: string): Promise<CompatClient> {
+    const [, user = '', host = '', resource = ''] = /^(.*?)@(.*?)\/(.*)$/.exec(jid) ?? []
+    const socket = connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    const client = new CompatClient(socket, jid)
+    await client.#openStream(host)
+    const scram = new ScramClient({ hash: 'sha1', userName: user, password })
+    const sasl = 'urn:ietf:params:xml:ns:xmpp-sasl'
+    const first = scram.first().toString('base64')
+    client.send(`<auth xmlns="${sasl}" mechanism="SCRAM-SHA-1">${first}</auth>`)
+    const challenge = await client.receives(/<challenge [^>]*>([^<]*)<\/challenge>/)
+    const final = scram.final(Buffer.from(challenge[1] ?? '', 'base64'))
+    client.send(`<response xmlns="${sasl}">${final.toString('base64')}</response>`)
+    await client.receives(/<success [^>]*(?:\/>|>[^<]*<\/success>)/)
+    await client.#openStream(host)
+    const bind = 'urn:ietf:params:xml:ns:xmpp-bind'
+    client.send(
+      `<iq type="set" id="b"><bind xmlns="${bind}"><resource>${resource}</resource></bind></iq>`,
+    )
+    await client.receives(/<jid>[^<]*<\/jid>[^]*?<\/iq>/)
+    return client
+  }
+
+  async #openStream(host: string): Promise<void> {
+    this.send(
+      `<stream:stream xmlns="jabber:client" xmlns:stream="http://etherx.jabber.org/streams" version="1.0" to="${host}">`,
+    )
+    await this.receives(/<\/stream:features>/)
+  }
+
+  send(xml: string): void {
+    this.#socket.write(xml)
+  }
+
+  /** Waits for something in what comes in, and forgets everything up to its end. */
+  async receives(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec(this.#received)
+      if (found !== null) {
+        this.#received = this.#received.slice(found.index + found[0].length)
+        return found
+      }
+      if (this.#socket.closed) {
+        throw new Error(`${this.jid} was disconnected before ${pattern}, after: ${this.#received}`)
+      }
+      await new Promise<void>((resolve) => {
+        this.#waiting = resolve
+      })
+    }
+  }
+
+  /** Sends a stanza and waits until the server has dealt with it. */
+  async sendAndWait(xml: string): Promise<void> {
+    this.send(xml)
+    this.send('<iq type="get" id="sync"><query xmlns="jabber:iq:roster"/></iq>')
+    await this.receives(/<iq [^>]*id=['"]sync['"][^]*?(?:\/>|<\/iq>)/)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#socket.closed) return
+    const closed = once(this.#socket, 'close')
+    this.#socket.end('</stream:stream>')
+    this.#socket.resume()
+    await closed
+  }
+}
