@@ -126,7 +126,7 @@ export function makeCertificate(
   const issued = issueCertificate({
     name: 'test',
     notBefore: new Date(Date.now() - 3_600_000),
-    notAfter: new Date(Date.now() + 86_400_000),
+    notAfter: new Date(Date.now() + 60 * 86_400_000),
     ...request,
   })
   return { ...issued, pem: issued.certificate + issued.key }
