@@ -13,7 +13,8 @@ import type { HostStore } from './store.ts'
 export interface HostParts {
   readonly host: HostName
   readonly hooks: Hooks
-  readonly store: HostStore
+  /** The database of that `db_type`; without one where accounts live. */
+  storeFor(dbType?: string): HostStore
   readonly clock: Clock
   readonly logs: Logs
   readonly metrics: Metrics
@@ -134,7 +135,9 @@ export class ModuleHost {
     config: ModuleConfig,
     undo: Running['undo'],
   ): Running['context'] {
-    const { host, hooks, store, clock, logs, metrics, commands, services } = this.#parts
+    const { host, hooks, clock, logs, metrics, commands, services } = this.#parts
+    const dbType = config.options.values['db_type']
+    const store = this.#parts.storeFor(typeof dbType === 'string' ? dbType : undefined)
     const log = logs.for(definition.name)
     const base = {
       host,

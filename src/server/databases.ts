@@ -1,51 +1,34 @@
 import { mkdirSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import type { Clock } from '../core/clock.ts'
+import { dirname } from 'node:path'
 import type { Config } from '../core/config/config.ts'
 import type { HostValues } from '../core/config/toplevel.ts'
-import type { Log } from '../core/log.ts'
-import type { HostStore, Store } from '../core/store.ts'
+import type { HostStore } from '../core/store.ts'
 import type { StoreSettings } from '../storage/open.ts'
+import type { Stores } from '../storage/stores.ts'
+import { ejabberdSqliteFile, embeddedSettings } from '../storage/stores.ts'
 
-export interface DatabaseTools {
-  readonly dataDir: string
-  readonly log: Log
-  readonly clock: Clock
-  open(settings: StoreSettings): Promise<Store>
-}
-
-/**
- * The databases behind the hosts: the embedded one (`mnesia`, `internal`), one file for all hosts, and those that `sql_*`
- * name. Each is opened when the first host needs it, and once, however many hosts share its settings.
- */
+/** Which database a host keeps what in: the embedded one (`mnesia`, `internal`), or that of its `sql_*` options. */
 export class Databases {
-  readonly #tools: DatabaseTools
-  readonly #open = new Map<string, Promise<Store>>()
+  readonly #stores: Stores
+  readonly #dataDir: string
 
-  constructor(tools: DatabaseTools) {
-    this.#tools = tools
+  constructor(dataDir: string, stores: Stores) {
+    this.#dataDir = dataDir
+    this.#stores = stores
   }
 
-  /** The embedded database as this host sees it. */
   async embedded(host: string): Promise<HostStore> {
-    const file = join(this.#tools.dataDir, 'linnet.sqlite')
-    const store = await this.#openOnce({ type: 'sqlite', file, multihost: true })
-    return store.forHost(host)
+    const settings = embeddedSettings(this.#dataDir)
+    if (settings.type === 'sqlite') mkdirSync(dirname(settings.file), { recursive: true })
+    return this.#stores.open(host, settings)
   }
 
   /** The database of the host's `sql_*` options; undefined when nothing of the host is kept there. */
   async sql(host: string, config: Config): Promise<HostStore | undefined> {
     if (!usesSql(host, config)) return undefined
-    const store = await this.#openOnce(this.#settings(host, config))
-    return store.forHost(host)
-  }
-
-  async close(): Promise<void> {
-    for (const opening of this.#open.values()) {
-      const store = await opening.catch(() => undefined)
-      await store?.close()
-    }
-    this.#open.clear()
+    const settings = this.#settings(host, config)
+    if (settings.type === 'sqlite') mkdirSync(dirname(settings.file), { recursive: true })
+    return this.#stores.open(host, settings)
   }
 
   #settings(host: string, config: Config): StoreSettings {
@@ -56,7 +39,7 @@ export class Databases {
       case 'sqlite':
         return {
           type: 'sqlite',
-          file: values.sql_database ?? join(this.#tools.dataDir, 'sqlite', `${host}.sqlite`),
+          file: values.sql_database ?? ejabberdSqliteFile(this.#dataDir, host),
           multihost,
           updateSchema,
         }
@@ -88,17 +71,6 @@ export class Databases {
           `The host "${host}" keeps data in SQL, but sql_type "${values.sql_type}" is not supported: use sqlite, pgsql or mysql`,
         )
     }
-  }
-
-  #openOnce(settings: StoreSettings): Promise<Store> {
-    const key = JSON.stringify(settings)
-    let opening = this.#open.get(key)
-    if (opening === undefined) {
-      if (settings.type === 'sqlite') mkdirSync(dirname(settings.file), { recursive: true })
-      opening = this.#tools.open(settings)
-      this.#open.set(key, opening)
-    }
-    return opening
   }
 }
 

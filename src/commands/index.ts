@@ -1,0 +1,6 @@
+import type { Command } from '../core/command.ts'
+import { serverCommands } from './server.ts'
+import { sessionCommands } from './sessions.ts'
+
+/** The commands of the server itself; modules add their own while they run. */
+export const commands: readonly Command[] = [...serverCommands, ...sessionCommands]

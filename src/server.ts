@@ -1,0 +1,350 @@
+import { resolve } from 'node:path'
+import { Access } from './core/access.ts'
+import { accountRemoved } from './core/account.ts'
+import { ApiPermissions } from './core/api-permissions.ts'
+import type { Clock } from './core/clock.ts'
+import { systemClock } from './core/clock.ts'
+import { CommandRegistry } from './core/command.ts'
+import { formatProblems } from './core/config/check.ts'
+import type { Config } from './core/config/config.ts'
+import { diffConfig } from './core/config/diff.ts'
+import type { ConfigSource } from './core/config/load.ts'
+import { loadConfig } from './core/config/load.ts'
+import { configReloaded, currentConfig } from './core/current-config.ts'
+import { Hooks } from './core/hooks.ts'
+import type { Log, LogOptions } from './core/log.ts'
+import { Logs } from './core/log.ts'
+import { Metrics } from './core/metrics.ts'
+import type { Problem } from './core/options/problem.ts'
+import { Services } from './core/service.ts'
+import { SessionRegistry, sessionRegistry } from './core/sessions.ts'
+import * as shared from './core/shared.ts'
+import type { ServerControl } from './core/shared.ts'
+import { Shapers } from './core/shaper.ts'
+import { AccountDirectory } from './auth/accounts.ts'
+import { authOptionsOf } from './auth/auth-options.ts'
+import { ControlSocket } from './admin/control-socket.ts'
+import { runControl } from './admin/control.ts'
+import { commands } from './commands/index.ts'
+import { modules } from './modules/index.ts'
+import { Databases } from './server/databases.ts'
+import { builtInConfig } from './server/config-source.ts'
+import { Network } from './server/network.ts'
+import { Protocols } from './server/protocols.ts'
+import { configSchema } from './server/schema.ts'
+import { VirtualHost } from './server/virtual-host.ts'
+import { VirtualHosts } from './server/virtual-hosts.ts'
+import { version } from './server/version.ts'
+import { Stores } from './storage/stores.ts'
+import type { HostName } from './xmpp/jid/jid.ts'
+
+export interface ServerSettings {
+  readonly source: ConfigSource
+  /** Must exist. Databases, certificates and the control socket live there. */
+  readonly dataDir: string
+  readonly clock?: Clock
+  readonly log?: Pick<LogOptions, 'destination' | 'format'>
+  /** Environment for macros; the process's own by default. */
+  readonly variables?: Readonly<Record<string, string | undefined>>
+}
+
+/** The configuration is refused; everything that is wrong with it is in `problems`. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+  readonly problems: readonly Problem[]
+
+  constructor(problems: readonly Problem[]) {
+    super(formatProblems(problems))
+    this.problems = problems
+  }
+}
+
+/** Reads the configuration and puts the parts together; `start` opens databases and ports. Rejects with a `ConfigError`. */
+export async function createServer(settings: ServerSettings): Promise<LinnetServer> {
+  const { config, problems } = await loadConfig(settings.source, configSchema(), {
+    version,
+    databasePath: settings.dataDir,
+    ...(settings.variables === undefined ? {} : { variables: settings.variables }),
+  })
+  if (config === undefined) throw new ConfigError(problems)
+  return new LinnetServer(settings, config, problems)
+}
+
+/** The one place where all parts meet. */
+export class LinnetServer implements ServerControl, AsyncDisposable {
+  readonly version = version
+  readonly services = new Services()
+  readonly problems: readonly Problem[]
+  readonly log: Log
+  /** Resolves when the server has stopped. */
+  readonly ended: Promise<void>
+  #state: ServerControl['state'] = 'starting'
+  #startedAt: number
+  #config: Config
+  #control: ControlSocket | undefined
+  #stopping: Promise<void> | undefined
+  #reloading: Promise<string | undefined> = Promise.resolve(undefined)
+  #resolveEnded: () => void = () => undefined
+  readonly #settings: ServerSettings
+  readonly #clock: Clock
+  readonly #logs: Logs
+  readonly #hooks: Hooks
+  readonly #metrics = new Metrics()
+  readonly #commands = new CommandRegistry()
+  readonly #sessions = new SessionRegistry()
+  readonly #access: Access
+  readonly #shapers: Shapers
+  readonly #permissions: ApiPermissions
+  readonly #stores: Stores
+  readonly #databases: Databases
+  readonly #accounts: AccountDirectory
+  readonly #hosts = new VirtualHosts()
+  readonly #protocols: Protocols
+  readonly #network: Network
+
+  constructor(settings: ServerSettings, config: Config, problems: readonly Problem[]) {
+    this.#settings = settings
+    this.#config = config
+    this.problems = problems
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve
+    })
+    this.#clock = settings.clock ?? systemClock()
+    this.#startedAt = this.#clock.monotonic()
+    this.#logs = new Logs({
+      level: config.global.loglevel,
+      modulesFully: config.global.log_modules_fully,
+      hideAddresses: config.global.hide_sensitive_log_data,
+      ...settings.log,
+    })
+    this.log = this.#logs.for('server')
+    this.#hooks = new Hooks(this.#logs.for('hooks'))
+    this.#access = new Access(config)
+    this.#shapers = new Shapers(config, this.#access)
+    this.#permissions = new ApiPermissions(config.global.api_permissions, this.#access)
+    this.#stores = new Stores({ log: this.#logs.for('storage'), clock: this.#clock })
+    this.#databases = new Databases(settings.dataDir, this.#stores)
+    this.#accounts = new AccountDirectory({
+      clock: this.#clock,
+      log: this.#logs.for('auth'),
+      access: this.#access,
+      sessions: this.#sessions,
+      metrics: this.#metrics,
+    })
+    this.#provide()
+    const parts = {
+      services: this.services,
+      clock: this.#clock,
+      logs: this.#logs,
+      metrics: this.#metrics,
+    }
+    this.#protocols = new Protocols(parts)
+    this.#network = new Network({ ...parts, dataDir: settings.dataDir }, config)
+  }
+
+  get config(): Config {
+    return this.#config
+  }
+
+  get state(): ServerControl['state'] {
+    return this.#state
+  }
+
+  get uptimeMs(): number {
+    return this.#clock.monotonic() - this.#startedAt
+  }
+
+  /** Whether nobody wrote a configuration, so that the server may set itself up. */
+  get isBuiltInConfig(): boolean {
+    const { source } = this.#settings
+    return 'path' in source && resolve(source.path) === builtInConfig
+  }
+
+  /** One line for each open port, for people. */
+  get addresses(): readonly string[] {
+    return this.#network.describe()
+  }
+
+  /** The listeners' real ports, in the order of the configuration. */
+  get network(): Network {
+    return this.#network
+  }
+
+  /** Opens databases, starts the hosts' modules, then opens the ports. Rejects when anything of that fails; then nothing is left open. */
+  async start(): Promise<void> {
+    try {
+      for (const host of this.#config.hosts) await this.#startHost(host)
+      await this.#network.start(this.#config)
+      this.#control = await ControlSocket.open(
+        this.#settings.dataDir,
+        (request) =>
+          runControl(
+            { commands: this.#commands, services: this.services, log: this.#logs.for('control') },
+            request,
+          ),
+        this.#logs.for('control'),
+      )
+    } catch (error) {
+      this.stop()
+      await this.ended
+      throw error
+    }
+    this.#state = 'started'
+    this.#startedAt = this.#clock.monotonic()
+    this.#protocols.setReady(true)
+    this.log.info({ hosts: this.#config.hosts }, 'Server started')
+  }
+
+  /** Reads the configuration again; reloads run one after the other. */
+  reload(): Promise<string | undefined> {
+    this.#reloading = this.#reloading.then(() => this.#reload())
+    return this.#reloading
+  }
+
+  /** Begins an orderly stop: no new connections, the clients are told, what is queued is committed. */
+  stop(): void {
+    this.#stopping ??= this.#stop().catch((error: unknown) => {
+      this.log.error({ err: error }, 'Server failed to stop cleanly')
+      this.#resolveEnded()
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop()
+    await this.ended
+  }
+
+  #provide(): void {
+    const { services } = this
+    services.provide(shared.access, this.#access)
+    services.provide(shared.apiPermissions, this.#permissions)
+    services.provide(shared.shapers, this.#shapers)
+    services.provide(shared.commandRegistry, this.#commands)
+    services.provide(shared.logs, this.#logs)
+    services.provide(shared.metrics, this.#metrics)
+    services.provide(shared.clock, this.#clock)
+    services.provide(shared.hosts, this.#hosts)
+    services.provide(shared.serverControl, this)
+    services.provide(sessionRegistry, this.#sessions)
+    const server = this
+    services.provide(currentConfig, {
+      get value() {
+        return server.#config
+      },
+    })
+    this.#accounts.provide(services)
+    for (const command of commands) this.#commands.add(command)
+    this.#hooks.on(
+      accountRemoved,
+      (account) => {
+        for (const session of this.#sessions.forAccount(account)) {
+          session.kick('Account removed', 'account-removed')
+        }
+      },
+      'server',
+    )
+  }
+
+  async #startHost(name: HostName): Promise<void> {
+    const host = await VirtualHost.open(
+      name,
+      this.#config,
+      this.#databases,
+      {
+        serverHooks: this.#hooks,
+        clock: this.#clock,
+        logs: this.#logs,
+        metrics: this.#metrics,
+        commands: this.#commands,
+        services: this.services,
+        extensions: this.#protocols.extensions,
+      },
+      new Map(modules.map((definition) => [definition.name, definition])),
+    )
+    this.#hosts.add(host)
+    await this.#accounts.addHost(
+      { host: name, hooks: host.hooks, storeFor: (type) => host.storeFor(type) },
+      authOptionsOf(this.#config.forHost(name), this.#config.global),
+    )
+    this.#protocols.addHost(host)
+    await host.start(this.#config)
+  }
+
+  async #stopHost(name: HostName): Promise<void> {
+    const host = this.#hosts.find(name)
+    if (host === undefined) return
+    for (const session of [...this.#sessions.all()]) {
+      if (session.jid.includes(`@${name}/`)) session.kick('Host removed', 'kicked')
+    }
+    await host.stop()
+    this.#protocols.removeHost(host)
+    this.#hosts.remove(name)
+    await this.#accounts.removeHost(name)
+  }
+
+  async #reload(): Promise<string | undefined> {
+    if (this.#state !== 'started') return 'The server is not running'
+    const { config: next, problems } = await loadConfig(this.#settings.source, configSchema(), {
+      version,
+      databasePath: this.#settings.dataDir,
+      ...(this.#settings.variables === undefined ? {} : { variables: this.#settings.variables }),
+    })
+    if (next === undefined) {
+      const text = formatProblems(problems)
+      this.log.error(
+        { problems: text },
+        'The new configuration is refused, the old one stays in force',
+      )
+      return text
+    }
+    const before = this.#config
+    const diff = diffConfig(before, next)
+    this.#config = next
+    this.#access.reload(next)
+    this.#shapers.reload(next)
+    this.#permissions.reload(next.global.api_permissions)
+    if (diff.options.includes('loglevel')) this.#logs.setLevel(next.global.loglevel)
+    this.#logs.configure({
+      modulesFully: next.global.log_modules_fully,
+      hideAddresses: next.global.hide_sensitive_log_data,
+    })
+    for (const name of before.hosts) {
+      if (!next.hosts.includes(name)) await this.#stopHost(name)
+    }
+    const failed: string[] = []
+    for (const name of next.hosts) {
+      try {
+        const host = this.#hosts.find(name)
+        if (host === undefined) await this.#startHost(name)
+        else {
+          await this.#accounts.reloadHost(name, authOptionsOf(next.forHost(name), next.global))
+          await host.reload(next, diff.modules.get(name))
+        }
+      } catch (error) {
+        // The rest of the reload is still wanted: one module that cannot start must not keep the others from it.
+        failed.push(error instanceof Error ? error.message : String(error))
+        this.log.error({ err: error, host: name }, 'Cannot reload host')
+      }
+    }
+    failed.push(...(await this.#network.reload(before, next)))
+    // Handlers of the server as a whole run after those of each host.
+    for (const host of this.#hosts.all) host.hooks.emit(configReloaded, before, next)
+    this.log.info({ files: next.sources }, 'Configuration reloaded')
+    return failed.length === 0 ? undefined : failed.join('\n')
+  }
+
+  async #stop(): Promise<void> {
+    this.#state = 'stopping'
+    this.#protocols.setReady(false)
+    this.log.info('Server is stopping')
+    await this.#network.closeListeners()
+    await this.#protocols.drain()
+    for (const host of [...this.#hosts.all].reverse()) await host.stop()
+    await this.#accounts[Symbol.asyncDispose]()
+    await this.#stores.close()
+    await this.#network.closeConnections()
+    await this.#control?.[Symbol.asyncDispose]()
+    this.log.info('Server has stopped')
+    this.#resolveEnded()
+  }
+}
