@@ -148,14 +148,14 @@ export class AccountRoute {
   #presence(journey: Journey<Presence>): Promise<void> | undefined {
     const { stanza, account, bytes } = journey
     const rules = presenceRules[stanza.type]
-    switch (isFull(stanza.to) ? rules.full : rules.bare) {
-      case 'matched': {
-        const session = this.#sessions.find(stanza.to)
-        this.#deliver(session === undefined ? [] : [session], stanza, bytes)
+    const session = isFull(stanza.to) ? this.#sessions.find(stanza.to) : undefined
+    const isMatched = session !== undefined
+    switch (isFull(stanza.to) ? (isMatched ? rules.matched : rules.unmatched) : rules.bare) {
+      case 'matched':
+        this.#deliverPresence(isMatched ? [session] : [], stanza, bytes)
         return undefined
-      }
       case 'all-available':
-        this.#deliver(this.#sessions.available(account), stanza, bytes)
+        this.#deliverPresence(this.#sessions.available(account), stanza, bytes)
         return undefined
       case 'subscription':
       case 'probe':
@@ -208,6 +208,18 @@ export class AccountRoute {
   async #response({ host, stanza }: Journey<Iq>): Promise<void> {
     const answer = await host.hooks.decideLater(responseReceived, stanza)
     this.#router.settled(stanza, answer === 'handled' ? 'delivered' : 'dropped')
+  }
+
+  #deliverPresence(
+    sessions: readonly Session[],
+    presence: Presence,
+    bytes: StanzaBytes | undefined,
+  ): void {
+    if (presence.type === 'unavailable') {
+      // RFC 6121 §4.6.1: who has left need not be told of our leaving.
+      for (const session of sessions) session.directed.delete(presence.from)
+    }
+    this.#deliver(sessions, presence, bytes)
   }
 
   #deliver(

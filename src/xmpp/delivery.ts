@@ -46,22 +46,34 @@ export const unknownAccountRules: Readonly<Record<MessageType, 'error' | 'ignore
 
 export type PresenceAction =
   | 'all-available'
-  | 'matched' // to the resource that it names, if it is there
+  | 'matched' // to the resource that it names
   | 'subscription'
   | 'probe'
   | 'ignore'
 
-/** Presence for an account and for one of its resources (RFC 6121 §8.5.2.1.2, §8.5.3). */
-export const presenceRules: Readonly<
-  Record<PresenceType, { readonly bare: PresenceAction; readonly full: PresenceAction }>
-> = {
-  available: { bare: 'all-available', full: 'matched' },
-  unavailable: { bare: 'all-available', full: 'matched' },
-  error: { bare: 'ignore', full: 'matched' },
-  // What is about the subscription is about the account, whatever resource it names (§3.1.3, §4.3.2).
-  subscribe: { bare: 'subscription', full: 'subscription' },
-  subscribed: { bare: 'subscription', full: 'subscription' },
-  unsubscribe: { bare: 'subscription', full: 'subscription' },
-  unsubscribed: { bare: 'subscription', full: 'subscription' },
-  probe: { bare: 'probe', full: 'probe' },
+interface PresenceRule {
+  readonly bare: PresenceAction
+  /** The resource is there. */
+  readonly matched: PresenceAction
+  readonly unmatched: PresenceAction
+}
+
+const broadcast: PresenceRule = { bare: 'all-available', matched: 'matched', unmatched: 'ignore' }
+const ofAccount: PresenceRule = {
+  bare: 'subscription',
+  matched: 'subscription',
+  unmatched: 'ignore',
+}
+
+/** Presence for an account and for one of its resources (RFC 6121 §8.5.2, §8.5.3). */
+export const presenceRules: Readonly<Record<PresenceType, PresenceRule>> = {
+  available: broadcast,
+  unavailable: broadcast,
+  error: { bare: 'ignore', matched: 'matched', unmatched: 'ignore' },
+  // What is about the subscription is about the account, whatever resource it names (§3.1.3).
+  subscribe: { ...ofAccount, unmatched: 'subscription' },
+  subscribed: ofAccount,
+  unsubscribe: ofAccount,
+  unsubscribed: ofAccount,
+  probe: { bare: 'probe', matched: 'probe', unmatched: 'probe' },
 }

@@ -147,7 +147,10 @@ export class XmppClient implements AsyncDisposable {
       const index = missing.findIndex(
         (pattern) => differenceOf(parsePattern(pattern), element) === undefined,
       )
-      if (index < 0) assert.fail(`Expected one of\n${missing.join('\n')}\nnot ${toXml(element)}`)
+      if (index < 0)
+        assert.fail(
+          `Expected one of\n${missing.join('\n')}\nnot ${describe({ kind: 'element', element })}`,
+        )
       missing.splice(index, 1)
     }
   }
@@ -157,7 +160,11 @@ export class XmppClient implements AsyncDisposable {
     const id = `sync-${++this.#syncs}`
     this.send(`<iq type='get' id='${id}' to='${this.#host}'><sync xmlns='urn:example:sync'/></iq>`)
     const element = await this.next()
-    assert.equal(element.attr('id'), id, `Expected nothing, not ${toXml(element)}`)
+    assert.equal(
+      element.attr('id'),
+      id,
+      `Expected nothing, not ${describe({ kind: 'element', element })}`,
+    )
   }
 
   /** The stream and the connection end, after a stream error if a condition is given. */
@@ -301,7 +308,7 @@ function describe(event: Event): string {
     case 'head':
       return `a stream head ${JSON.stringify(event.head.attrs)}`
     case 'element':
-      return toXml(event.element)
+      return toXml(event.element).slice(0, 2000)
     case 'broken':
       return `broken XML (${event.detail})`
     case 'stream-end':
@@ -342,13 +349,14 @@ function differenceOf(pattern: Element, actual: Element): string | undefined {
   }
   let at = 0
   for (const wanted of wantedChildren) {
-    let difference: string | undefined = `<${actual.name}/> lacks <${wanted.name}/>`
-    do {
-      const found = children[at++]
-      if (found === undefined) return difference
-      difference = differenceOf(wanted, found)
-    } while (isOpen && difference !== undefined)
+    const index = isOpen
+      ? children.findIndex((child, i) => i >= at && differenceOf(wanted, child) === undefined)
+      : at
+    const found = children[index]
+    if (found === undefined) return `<${actual.name}/> lacks such a <${wanted.name}/>`
+    const difference = differenceOf(wanted, found)
     if (difference !== undefined) return difference
+    at = index + 1
   }
   return undefined
 }
