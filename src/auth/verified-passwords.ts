@@ -22,7 +22,8 @@ export function createCache<V extends object>(
     max,
     ttl: Math.max(1, Math.ceil(settings.lifeTimeMs)),
     ttlResolution: 0,
-    perf: { now: () => clock.monotonic() },
+    // An entry from the instant 0 would count as one without a time.
+    perf: { now: () => clock.monotonic() + 1 },
   })
 }
 
