@@ -1,6 +1,5 @@
 import { resolve } from 'node:path'
 import { Access } from './core/access.ts'
-import { accountRemoved } from './core/account.ts'
 import { ApiPermissions } from './core/api-permissions.ts'
 import type { Clock } from './core/clock.ts'
 import { systemClock } from './core/clock.ts'
@@ -29,6 +28,8 @@ import { commands } from './commands/index.ts'
 import { modules } from './modules/index.ts'
 import { Databases } from './server/databases.ts'
 import { builtInConfig } from './server/config-source.ts'
+import { LogFile } from './server/log-file.ts'
+import type { LogFileOptions } from './server/log-file.ts'
 import { Network } from './server/network.ts'
 import { Protocols } from './server/protocols.ts'
 import { configSchema } from './server/schema.ts'
@@ -44,6 +45,8 @@ export interface ServerSettings {
   readonly dataDir: string
   readonly clock?: Clock
   readonly log?: Pick<LogOptions, 'destination' | 'format'>
+  /** A file for the log, rotated by `log_rotate_*`; without it, lines go to standard error. */
+  readonly logPath?: string
   /** Environment for macros; the process's own by default. */
   readonly variables?: Readonly<Record<string, string | undefined>>
 }
@@ -88,6 +91,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
   readonly #settings: ServerSettings
   readonly #clock: Clock
   readonly #logs: Logs
+  readonly #logFile: LogFile | undefined
   readonly #hooks: Hooks
   readonly #metrics = new Metrics()
   readonly #commands = new CommandRegistry()
@@ -111,11 +115,16 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     })
     this.#clock = settings.clock ?? systemClock()
     this.#startedAt = this.#clock.monotonic()
+    this.#logFile =
+      settings.logPath === undefined
+        ? undefined
+        : new LogFile({ path: settings.logPath, ...rotationOf(config) })
     this.#logs = new Logs({
       level: config.global.loglevel,
       modulesFully: config.global.log_modules_fully,
       hideAddresses: config.global.hide_sensitive_log_data,
       ...settings.log,
+      ...(this.#logFile === undefined ? {} : { destination: this.#logFile }),
     })
     this.log = this.#logs.for('server')
     this.#hooks = new Hooks(this.#logs.for('hooks'))
@@ -138,7 +147,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
       logs: this.#logs,
       metrics: this.#metrics,
     }
-    this.#protocols = new Protocols(parts)
+    this.#protocols = new Protocols(this.services)
     this.#network = new Network({ ...parts, dataDir: settings.dataDir }, config)
   }
 
@@ -191,7 +200,6 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     }
     this.#state = 'started'
     this.#startedAt = this.#clock.monotonic()
-    this.#protocols.setReady(true)
     this.log.info({ hosts: this.#config.hosts }, 'Server started')
   }
 
@@ -234,15 +242,6 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     })
     this.#accounts.provide(services)
     for (const command of commands) this.#commands.add(command)
-    this.#hooks.on(
-      accountRemoved,
-      (account) => {
-        for (const session of this.#sessions.forAccount(account)) {
-          session.kick('Account removed', 'account-removed')
-        }
-      },
-      'server',
-    )
   }
 
   async #startHost(name: HostName): Promise<void> {
@@ -308,6 +307,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
       modulesFully: next.global.log_modules_fully,
       hideAddresses: next.global.hide_sensitive_log_data,
     })
+    this.#logFile?.configure(rotationOf(next))
     for (const name of before.hosts) {
       if (!next.hosts.includes(name)) await this.#stopHost(name)
     }
@@ -326,7 +326,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
         this.log.error({ err: error, host: name }, 'Cannot reload host')
       }
     }
-    failed.push(...(await this.#network.reload(before, next)))
+    failed.push(...(await this.#network.reload(next)))
     // Handlers of the server as a whole run after those of each host.
     for (const host of this.#hosts.all) host.hooks.emit(configReloaded, before, next)
     this.log.info({ files: next.sources }, 'Configuration reloaded')
@@ -335,16 +335,20 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
 
   async #stop(): Promise<void> {
     this.#state = 'stopping'
-    this.#protocols.setReady(false)
     this.log.info('Server is stopping')
     await this.#network.closeListeners()
-    await this.#protocols.drain()
+    this.#protocols.shutDown()
+    await this.#network.closeConnections()
     for (const host of [...this.#hosts.all].reverse()) await host.stop()
     await this.#accounts[Symbol.asyncDispose]()
     await this.#stores.close()
-    await this.#network.closeConnections()
     await this.#control?.[Symbol.asyncDispose]()
     this.log.info('Server has stopped')
+    this.#logFile?.close()
     this.#resolveEnded()
   }
+}
+
+function rotationOf({ global }: Config): Pick<LogFileOptions, 'maxBytes' | 'keep'> {
+  return { maxBytes: global.log_rotate_size, keep: global.log_rotate_count }
 }

@@ -4,7 +4,7 @@ import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { OptionMap, ValuesOf } from './options.ts'
 import type { Services } from './service.ts'
-import type { PeerAddress, TlsServerSettings, Transport } from './transport.ts'
+import type { PeerAddress, TlsInfo, TlsServerSettings, Transport } from './transport.ts'
 
 /** What a listener's protocol gets when its port opens. */
 export interface ListenerContext<Options> {
@@ -17,6 +17,8 @@ export interface ListenerContext<Options> {
   readonly services: Services
   /** Certificates for STARTTLS and TLS on this listener; undefined when there is none. */
   readonly tls: TlsServerSettings | undefined
+  /** `send_timeout`, for those who make transports of the sockets they were given. */
+  readonly sendTimeoutMs?: number
 }
 
 /** A protocol behind one open port. */
@@ -24,7 +26,7 @@ export interface StreamAcceptor {
   /** A new connection (after PROXY protocol, and after TLS on a `tls: true` listener). */
   accept?(transport: Transport): void
   /** Instead of `accept`, for protocols that want the socket itself (node:http). */
-  acceptSocket?(socket: Duplex, peer: PeerAddress, isTls: boolean): void
+  acceptSocket?(socket: Duplex, peer: PeerAddress, isTls: boolean, tls?: TlsInfo): void
   /** The listener's own options changed at a reload; undefined = close the port and open it anew. */
   reload?(options: never): void
   /** The port is closed; connections live on until the server drains them. */
@@ -40,7 +42,7 @@ export interface ListenerModule<Options extends OptionMap = OptionMap> {
   readonly options: Options
   readonly transports: readonly ('tcp' | 'udp')[]
   /** Says whether TLS starts with the first byte, and whether a client certificate is asked for. */
-  readonly tls?: (options: ValuesOf<Options>) => {
+  tls?(options: ValuesOf<Options>): {
     readonly direct: boolean
     readonly requestCertificate: boolean
     readonly alpn?: readonly string[]

@@ -1,7 +1,8 @@
 import { mkdirSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { formatProblems } from '../core/config/check.ts'
-import { createServer, ConfigError } from '../server.ts'
+import { ConfigError, createServer } from '../server.ts'
+import type { ServerSettings } from '../server.ts'
 import { findConfig, findDataDir } from './config-source.ts'
 import { firstAdmin } from './first-admin.ts'
 
@@ -16,7 +17,7 @@ export async function serve(options: {
   const source = findConfig(options.config)
   let server
   try {
-    server = await createServer({ source, dataDir })
+    server = await createServer({ source, dataDir, ...logSettings() })
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     process.stderr.write(formatProblems(error.problems))
@@ -53,4 +54,12 @@ export async function serve(options: {
   process.stdout.write(`Linnet ${server.version} is ready after ${ms} ms\n`)
   await server.ended
   return 0
+}
+
+/** `LINNET_LOG_PATH` names a file; `LINNET_LOG_FORMAT` is `json` or `text`, which is also what a terminal gets. */
+function logSettings(): Pick<ServerSettings, 'log' | 'logPath'> {
+  const { LINNET_LOG_PATH: logPath, LINNET_LOG_FORMAT: asked } = process.env
+  const isForPeople = logPath === undefined && process.stderr.isTTY
+  const format = asked === 'json' || asked === 'text' ? asked : isForPeople ? 'text' : 'json'
+  return { log: { format }, ...(logPath === undefined ? {} : { logPath }) }
 }
