@@ -83,9 +83,8 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
   readonly ended: Promise<void>
   #state: ServerControl['state'] = 'starting'
   #startedAt: number
-  #config: Config
+  readonly #current: { value: Config }
   #control: ControlSocket | undefined
-  #stopping: Promise<void> | undefined
   #reloading: Promise<string | undefined> = Promise.resolve(undefined)
   #resolveEnded: () => void = () => undefined
   readonly #settings: ServerSettings
@@ -108,7 +107,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
 
   constructor(settings: ServerSettings, config: Config, problems: readonly Problem[]) {
     this.#settings = settings
-    this.#config = config
+    this.#current = { value: config }
     this.problems = problems
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve
@@ -152,7 +151,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
   }
 
   get config(): Config {
-    return this.#config
+    return this.#current.value
   }
 
   get state(): ServerControl['state'] {
@@ -182,8 +181,8 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
   /** Opens databases, starts the hosts' modules, then opens the ports. Rejects when anything of that fails; then nothing is left open. */
   async start(): Promise<void> {
     try {
-      for (const host of this.#config.hosts) await this.#startHost(host)
-      await this.#network.start(this.#config)
+      for (const host of this.#current.value.hosts) await this.#startHost(host)
+      await this.#network.start(this.#current.value)
       this.#control = await ControlSocket.open(
         this.#settings.dataDir,
         (request) =>
@@ -200,7 +199,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     }
     this.#state = 'started'
     this.#startedAt = this.#clock.monotonic()
-    this.log.info({ hosts: this.#config.hosts }, 'Server started')
+    this.log.info({ hosts: this.#current.value.hosts }, 'Server started')
   }
 
   /** Reads the configuration again; reloads run one after the other. */
@@ -211,7 +210,9 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
 
   /** Begins an orderly stop: no new connections, the clients are told, what is queued is committed. */
   stop(): void {
-    this.#stopping ??= this.#stop().catch((error: unknown) => {
+    if (this.#state === 'stopping') return
+    this.#state = 'stopping'
+    this.#stop().catch((error: unknown) => {
       this.log.error({ err: error }, 'Server failed to stop cleanly')
       this.#resolveEnded()
     })
@@ -234,12 +235,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     services.provide(shared.hosts, this.#hosts)
     services.provide(shared.serverControl, this)
     services.provide(sessionRegistry, this.#sessions)
-    const server = this
-    services.provide(currentConfig, {
-      get value() {
-        return server.#config
-      },
-    })
+    services.provide(currentConfig, this.#current)
     this.#accounts.provide(services)
     for (const command of commands) this.#commands.add(command)
   }
@@ -247,7 +243,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
   async #startHost(name: HostName): Promise<void> {
     const host = await VirtualHost.open(
       name,
-      this.#config,
+      this.#current.value,
       this.#databases,
       {
         serverHooks: this.#hooks,
@@ -263,10 +259,10 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     this.#hosts.add(host)
     await this.#accounts.addHost(
       { host: name, hooks: host.hooks, storeFor: (type) => host.storeFor(type) },
-      authOptionsOf(this.#config.forHost(name), this.#config.global),
+      authOptionsOf(this.#current.value.forHost(name), this.#current.value.global),
     )
     this.#protocols.addHost(host)
-    await host.start(this.#config)
+    await host.start(this.#current.value)
   }
 
   async #stopHost(name: HostName): Promise<void> {
@@ -296,9 +292,9 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
       )
       return text
     }
-    const before = this.#config
+    const before = this.#current.value
     const diff = diffConfig(before, next)
-    this.#config = next
+    this.#current.value = next
     this.#access.reload(next)
     this.#shapers.reload(next)
     this.#permissions.reload(next.global.api_permissions)
@@ -334,7 +330,6 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
   }
 
   async #stop(): Promise<void> {
-    this.#state = 'stopping'
     this.log.info('Server is stopping')
     await this.#network.closeListeners()
     this.#protocols.shutDown()
