@@ -22,10 +22,10 @@ import { isRequest, withAddresses } from './stanza/stanza.ts'
 import type { Iq, Message, Presence, Stanza } from './stanza/stanza.ts'
 
 /** One stanza on its way to an account. */
-interface Journey<S extends Stanza = Stanza> {
+interface Journey {
   readonly host: XmppHost
   readonly account: BareJid
-  readonly stanza: S
+  readonly stanza: Stanza
   readonly sender: Session | undefined
   readonly bytes: StanzaBytes | undefined
 }
@@ -90,19 +90,20 @@ export class AccountRoute {
     else this.#router.bounce(stanza, 'service-unavailable')
   }
 
-  #byKind({ stanza, ...rest }: Journey): Promise<void> | undefined {
+  #byKind(journey: Journey): Promise<void> | undefined {
+    const { stanza } = journey
     switch (stanza.kind) {
       case 'message':
-        return this.#message({ stanza, ...rest })
+        return this.#message(stanza, journey)
       case 'presence':
-        return this.#presence({ stanza, ...rest })
+        return this.#presence(stanza, journey)
       case 'iq':
-        return this.#iq({ stanza, ...rest })
+        return this.#iq(stanza, journey)
     }
   }
 
-  #message(journey: Journey<Message>): Promise<void> | undefined {
-    const { stanza, account, bytes } = journey
+  #message(stanza: Message, journey: Journey): Promise<void> | undefined {
+    const { account, bytes } = journey
     const sessions = this.#sessions.forAccount(account)
     const isForResource = isFull(stanza.to)
     if (isForResource) {
@@ -130,11 +131,11 @@ export class AccountRoute {
         this.#router.settled(stanza, 'dropped')
         return undefined
       case 'offline':
-        return this.#offline(journey)
+        return this.#offline(stanza, journey)
     }
   }
 
-  async #offline({ host, stanza, account }: Journey<Message>): Promise<void> {
+  async #offline(stanza: Message, { host, account }: Journey): Promise<void> {
     if (!(await this.#exists(account))) {
       if (unknownAccountRules[stanza.type] === 'ignore') this.#router.settled(stanza, 'dropped')
       else this.#router.bounce(stanza, 'service-unavailable')
@@ -145,8 +146,8 @@ export class AccountRoute {
     else this.#router.bounce(stanza, answer ?? 'service-unavailable')
   }
 
-  #presence(journey: Journey<Presence>): Promise<void> | undefined {
-    const { stanza, account, bytes } = journey
+  #presence(stanza: Presence, journey: Journey): Promise<void> | undefined {
+    const { account, bytes } = journey
     const rules = presenceRules[stanza.type]
     const session = isFull(stanza.to) ? this.#sessions.find(stanza.to) : undefined
     const isMatched = session !== undefined
@@ -159,7 +160,7 @@ export class AccountRoute {
         return undefined
       case 'subscription':
       case 'probe':
-        return this.#ask(journey)
+        return this.#ask(stanza, journey)
       case 'ignore':
         this.#router.settled(stanza, 'dropped')
         return undefined
@@ -167,7 +168,7 @@ export class AccountRoute {
   }
 
   /** Subscriptions and probes are the business of whoever keeps the roster. */
-  async #ask({ host, stanza, account }: Journey<Presence>): Promise<void> {
+  async #ask(stanza: Presence, { host, account }: Journey): Promise<void> {
     if (!(await this.#exists(account))) {
       this.#router.settled(stanza, 'dropped')
       return
@@ -180,8 +181,8 @@ export class AccountRoute {
     else this.#deliver(this.#sessions.available(account), presence, undefined)
   }
 
-  #iq(journey: Journey<Iq>): Promise<void> | undefined {
-    const { host, stanza, account, sender } = journey
+  #iq(stanza: Iq, journey: Journey): Promise<void> | undefined {
+    const { host, account, sender } = journey
     if (isFull(stanza.to)) {
       const session = this.#sessions.find(stanza.to)
       // RFC 6121 §8.5.3.2.3
@@ -189,7 +190,7 @@ export class AccountRoute {
       else this.#deliver([session], stanza, journey.bytes)
       return undefined
     }
-    if (!isRequest(stanza)) return this.#response(journey)
+    if (!isRequest(stanza)) return this.#response(stanza, host)
     const ask = (): Promise<void> | undefined =>
       this.#router.askHandlers(host.tables.account, stanza, sender, () => {
         this.#router.bounce(stanza, 'service-unavailable')
@@ -205,7 +206,7 @@ export class AccountRoute {
     })
   }
 
-  async #response({ host, stanza }: Journey<Iq>): Promise<void> {
+  async #response(stanza: Iq, host: XmppHost): Promise<void> {
     const answer = await host.hooks.decideLater(responseReceived, stanza)
     this.#router.settled(stanza, answer === 'handled' ? 'delivered' : 'dropped')
   }
