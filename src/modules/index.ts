@@ -1,0 +1,21 @@
+import type { ModuleDefinition } from '../core/module.ts'
+import { disco } from './disco.ts'
+import { fail2ban } from './fail2ban.ts'
+import { last } from './last.ts'
+import { offline } from './offline/offline.ts'
+import { ping } from './ping.ts'
+import { roster } from './roster/roster.ts'
+import { time } from './time.ts'
+import { version } from './version.ts'
+
+/** All modules that this build has. */
+export const modules: readonly ModuleDefinition[] = [
+  disco,
+  fail2ban,
+  last,
+  offline,
+  ping,
+  roster,
+  time,
+  version,
+]
