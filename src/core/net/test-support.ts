@@ -108,11 +108,12 @@ export async function readAll(socket: Socket): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** Reads until that many bytes have come. */
+/** Reads that many bytes, and no more. */
 export async function readBytes(socket: Socket, count: number): Promise<Buffer> {
   let all = Buffer.alloc(0)
   while (all.length < count) {
-    const chunk: Buffer | null = socket.read()
+    const there = Math.min(count - all.length, socket.readableLength)
+    const chunk: Buffer | null = there === 0 ? null : socket.read(there)
     if (chunk !== null) all = Buffer.concat([all, chunk])
     else await once(socket, 'readable')
   }
