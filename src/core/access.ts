@@ -82,6 +82,11 @@ export class Access {
     this.#hosts = new Set(config.hosts)
   }
 
+  /** Whether an account is in that group of its own host's shared roster; no while nobody knows. */
+  isInSharedGroup(user: string, host: string, group: string): boolean {
+    return this.#sharedGroups?.(user, host, group, host) ?? false
+  }
+
   /** Registers who knows the groups of shared rosters; the function returned takes it back. */
   provideSharedGroups(groups: SharedGroups): () => void {
     this.#sharedGroups = groups

@@ -1,0 +1,175 @@
+import { accountRemoved } from '../core/account.ts'
+import { configReloaded } from '../core/current-config.ts'
+import { defineModule } from '../core/module.ts'
+import {
+  accepted,
+  choice,
+  duration,
+  flag,
+  from,
+  integer,
+  size,
+  topicFilterMap,
+} from '../core/options.ts'
+import type { ValuesOf } from '../core/options.ts'
+import { sessionRegistry } from '../core/sessions.ts'
+import { access, hosts } from '../core/shared.ts'
+import { Broker } from '../mqtt/broker.ts'
+import { brokersOf } from '../mqtt/brokers.ts'
+import { neverExpires } from '../mqtt/session.ts'
+import type { BrokerSettings } from '../mqtt/settings.ts'
+import { defaultSettings } from '../mqtt/settings.ts'
+
+const allInMemory = 'retained messages are in memory, and in the database, at any size'
+
+const options = {
+  access_publish: topicFilterMap(
+    {},
+    'Who may publish to which topics: an access rule for each topic filter. Empty = everybody everywhere.',
+  ),
+  access_subscribe: topicFilterMap(
+    {},
+    'Who may subscribe to which topics: an access rule for each topic filter. Empty = everybody everywhere.',
+  ),
+  max_queue: integer(
+    { min: 1, orInfinity: true },
+    defaultSettings.maxQueue,
+    'Messages that wait for one client. When there are more, the newest are lost.',
+  ),
+  max_queue_bytes: size('32MiB', 'Bytes of the messages that wait for one client.', {
+    orInfinity: true,
+  }),
+  session_expiry: duration(
+    '5 minutes',
+    'How long a session outlives its connection at most. 0 = not at all.',
+    { orZero: true, orInfinity: true },
+  ),
+  max_topic_depth: integer(
+    { min: 1, orInfinity: true },
+    defaultSettings.maxTopicDepth,
+    'Topic filters with this many slashes are refused.',
+  ),
+  max_topic_aliases: integer(
+    { min: 0, max: 65_535 },
+    defaultSettings.maxTopicAliases,
+    'Topic aliases that a client may set.',
+  ),
+  match_retained_limit: integer(
+    { min: 1, orInfinity: true },
+    defaultSettings.matchRetainedLimit,
+    'Retained messages sent for one topic filter.',
+  ),
+  max_inflight: integer(
+    { min: 1, max: 65_535 },
+    defaultSettings.maxInflight,
+    'Unacknowledged messages on their way to one client.',
+  ),
+  receive_maximum: integer(
+    { min: 1, max: 65_535 },
+    defaultSettings.receiveMaximum,
+    'Unacknowledged messages that a client may have sent (MQTT 5).',
+  ),
+  max_keep_alive: duration('infinity', 'The longest keep alive that an MQTT 5 client is granted.', {
+    orInfinity: true,
+  }),
+  max_subscriptions: integer(
+    { min: 1, orInfinity: true },
+    defaultSettings.maxSubscriptions,
+    'Subscriptions of one session.',
+  ),
+  max_user_sessions: integer(
+    { min: 1, orInfinity: true },
+    defaultSettings.maxUserSessions,
+    'Sessions of one account, connected or not.',
+  ),
+  max_retained: integer(
+    { min: 1, orInfinity: true },
+    defaultSettings.maxRetained,
+    'Retained messages of the host.',
+  ),
+  max_retained_bytes: size('1GiB', 'Bytes of the retained messages of the host.', {
+    orInfinity: true,
+  }),
+  db_type: choice(
+    ['mnesia', 'sql', 'ram'],
+    from('default_db'),
+    'Where retained messages and sessions are kept: "sql" is the database of the sql_* options, "mnesia" the embedded one, with "ram" a restart loses them.',
+  ),
+  ram_db_type: accepted(
+    choice(['mnesia', 'sql'], from('default_ram_db', 'mnesia'), 'Where sessions are kept.'),
+    'sessions are in memory and, as far as they have to last, where db_type says',
+  ),
+  queue_type: accepted(
+    choice(['ram', 'file'], from('queue_type'), 'Where queues are kept.'),
+    'queues are in memory, bounded by max_queue_bytes, and those of lasting sessions in the database too',
+  ),
+  use_cache: accepted(flag(from('use_cache'), 'Whether to cache.'), allInMemory),
+  cache_size: accepted(
+    integer({ min: 1, orInfinity: true }, from('cache_size'), 'Entries in the cache.'),
+    allInMemory,
+  ),
+  cache_life_time: accepted(
+    duration(from('cache_life_time'), 'How long an entry is kept.', { orInfinity: true }),
+    allInMemory,
+  ),
+  cache_missed: accepted(flag(from('cache_missed'), 'Whether to cache absence.'), allInMemory),
+} as const
+
+/** The MQTT broker of a host. Clients come in by listeners of `mod_mqtt`, or by WebSocket. */
+export const mqtt = defineModule({
+  name: 'mod_mqtt',
+  specs: ['MQTT 5.0', 'MQTT 3.1.1', 'MQTT 3.1'],
+  options,
+  async start(ctx) {
+    const isLasting = ctx.options.db_type !== 'ram'
+    if (!isLasting) {
+      ctx.log.warn('db_type is "ram": a restart loses retained messages, sessions and their queues')
+    }
+    const broker = await Broker.open({
+      host: ctx.host,
+      settings: settingsOf(ctx.options),
+      store: isLasting ? ctx.store : undefined,
+      hooks: ctx.service(hosts).get(ctx.host).hooks,
+      access: ctx.service(access),
+      registry: ctx.service(sessionRegistry),
+      clock: ctx.clock,
+      metrics: ctx.metrics,
+      log: ctx.log,
+    })
+    const brokers = brokersOf(ctx.services)
+    brokers.add(broker)
+    ctx.onStop(async () => {
+      brokers.remove(broker)
+      await broker.stop()
+    })
+    ctx.on(accountRemoved, (account) => broker.endSessionsOf(account, 'Account removed'))
+    ctx.on(configReloaded, () => broker.accessChanged())
+    return broker
+  },
+  reload(ctx, before) {
+    if (ctx.options.db_type !== before.db_type) {
+      ctx.log.warn('A change of db_type takes effect when the server is started again')
+    }
+    brokersOf(ctx.services).find(ctx.host)?.reload(settingsOf(ctx.options))
+  },
+})
+
+function settingsOf(values: ValuesOf<typeof options>): BrokerSettings {
+  return {
+    accessPublish: values.access_publish,
+    accessSubscribe: values.access_subscribe,
+    maxQueue: values.max_queue,
+    maxQueueBytes: values.max_queue_bytes,
+    sessionExpirySeconds: Math.min(Math.ceil(values.session_expiry / 1000), neverExpires),
+    maxTopicDepth: values.max_topic_depth,
+    maxTopicAliases: values.max_topic_aliases,
+    matchRetainedLimit: values.match_retained_limit,
+    maxInflight: values.max_inflight,
+    receiveMaximum: values.receive_maximum,
+    maxKeepAliveSeconds: Math.ceil(values.max_keep_alive / 1000),
+    maxSubscriptions: values.max_subscriptions,
+    maxUserSessions: values.max_user_sessions,
+    maxRetained: values.max_retained,
+    maxRetainedBytes: values.max_retained_bytes,
+  }
+}

@@ -1,0 +1,376 @@
+import type { Access } from '../core/access.ts'
+import type { Clock } from '../core/clock.ts'
+import { drop } from '../core/hooks.ts'
+import type { Hooks } from '../core/hooks.ts'
+import type { Log } from '../core/log.ts'
+import type { Metrics } from '../core/metrics.ts'
+import type { SessionRegistry } from '../core/sessions.ts'
+import { sessionClosed, sessionOpened } from '../core/sessions.ts'
+import type { HostStore } from '../core/store.ts'
+import type { Result } from '../util/result.ts'
+import { err, ok } from '../util/result.ts'
+import type { BareJid, FullJid, HostName } from '../xmpp/jid/jid.ts'
+import { Authorization } from './authorization.ts'
+import type { Client } from './client.ts'
+import type { Connection } from './connection.ts'
+import { mqttPublish, mqttSessionClosed, mqttSessionOpened } from './hooks.ts'
+import type { Publisher } from './hooks.ts'
+import type { MessageContent } from './message.ts'
+import { Message } from './message.ts'
+import { BrokerMetrics } from './metrics.ts'
+import { deliver } from './outgoing.ts'
+import type { QoS } from './packet/packet-type.ts'
+import { ReasonCode } from './packet/reason-code.ts'
+import { encodeUtf8 } from './packet/utf8.ts'
+import { RetainedMessages } from './retained.ts'
+import { Route, RouteBuilder } from './route.ts'
+import { Sessions } from './sessions.ts'
+import type { BrokerSettings } from './settings.ts'
+import { IdSource } from './store/ids.ts'
+import type { StoredOperation } from './store/journal.ts'
+import { Journal } from './store/journal.ts'
+import { restoreState } from './store/replay.ts'
+import { RetainedRows } from './store/retained-rows.ts'
+import { mqttMigrations, mqttOwner } from './store/schema.ts'
+import { SessionRows } from './store/session-rows.ts'
+import type { Subscriber } from './subscription.ts'
+import { InternalSubscription, Subscription } from './subscription.ts'
+import type { TopicFilter, TopicName } from './topic.ts'
+import type { SharedGroup } from './topic-tree.ts'
+import { TopicTree } from './topic-tree.ts'
+import type { Will } from './will.ts'
+
+/** Ticks between two looks at things that are in no hurry. */
+const slowTicks = 30
+
+export interface BrokerParts {
+  readonly host: HostName
+  readonly settings: BrokerSettings
+  /** Undefined: nothing outlives the process. */
+  readonly store: HostStore | undefined
+  readonly hooks: Hooks
+  readonly access: Access
+  readonly registry: SessionRegistry
+  readonly clock: Clock
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+/** What became of a publication. */
+export interface Published {
+  /** Success, no matching subscribers, or why it was refused. */
+  readonly reason: ReasonCode
+  /** What has to be durable before it is acknowledged, besides the journal. */
+  readonly operation: StoredOperation | undefined
+}
+
+const routed: Published = { reason: ReasonCode.success, operation: undefined }
+const unmatched: Published = { reason: ReasonCode.noMatchingSubscribers, operation: undefined }
+
+/** A session for those who list them. */
+export interface SessionInfo {
+  readonly jid: FullJid
+  readonly isConnected: boolean
+  readonly expirySeconds: number
+  readonly subscriptions: number
+  readonly queued: number
+  readonly inflight: number
+}
+
+/** The MQTT broker of one host: its topics never meet those of another. */
+export class Broker {
+  readonly host: HostName
+  readonly log: Log
+  readonly hooks: Hooks
+  readonly clock: Clock
+  readonly metrics: BrokerMetrics
+  readonly ids: IdSource
+  readonly tree = new TopicTree<Subscriber>()
+  readonly sessions: Sessions
+  readonly journal: Journal
+  readonly retained: RetainedMessages
+  /** Rises when decisions about access may have changed. */
+  accessVersion = 0
+  #settings: BrokerSettings
+  #authorization: Authorization
+  readonly #parts: BrokerParts
+  readonly #routes = new RouteBuilder()
+  readonly #held = new Set<Connection>()
+  #internal = 0
+  #ticks = 0
+
+  /** Brings the tables up to date and loads what the last run left. */
+  static async open(parts: BrokerParts): Promise<Broker> {
+    await parts.store?.migrate(mqttOwner, mqttMigrations)
+    const broker = new Broker(parts)
+    await broker.#load()
+    return broker
+  }
+
+  private constructor(parts: BrokerParts) {
+    const { host, settings, store, hooks, clock, log } = parts
+    this.#parts = parts
+    this.host = host
+    this.log = log
+    this.hooks = hooks
+    this.clock = clock
+    this.#settings = settings
+    this.#authorization = new Authorization(parts.access, settings)
+    this.metrics = new BrokerMetrics(parts.metrics, host)
+    this.ids = new IdSource(() => clock.now())
+    const rows = store === undefined ? undefined : new SessionRows(store)
+    const retainedRows = store === undefined ? undefined : new RetainedRows(store)
+    this.sessions = new Sessions(this, rows)
+    this.journal = new Journal(store, this.sessions.byKey, this.ids, log, clock)
+    this.journal.onRelief = () => this.#relieve()
+    this.retained = new RetainedMessages(this.journal, retainedRows, log)
+    this.metrics.expose({
+      connections: () => this.sessions.connected,
+      sessions: () => this.sessions.size,
+      subscriptions: () => this.tree.size,
+      retained: () => this.retained.size,
+      retainedBytes: () => this.retained.bytes,
+      queued: () => this.#sum((session) => session.queued),
+      inflight: () => this.#sum((session) => session.inflight),
+    })
+  }
+
+  get settings(): BrokerSettings {
+    return this.#settings
+  }
+
+  nowMs(): number {
+    return this.clock.now()
+  }
+
+  /** Takes new options over; limits hold for what comes from now on. */
+  reload(settings: BrokerSettings): void {
+    this.#settings = settings
+    this.#authorization = new Authorization(this.#parts.access, settings)
+    this.accessChanged()
+  }
+
+  /** Rules or memberships changed: decisions are made anew. */
+  accessChanged(): void {
+    this.accessVersion += 1
+  }
+
+  mayPublish(topic: TopicName, client: Publisher): boolean {
+    return this.#authorization.mayPublish(topic, client)
+  }
+
+  maySubscribe(filter: TopicFilter, client: Publisher): boolean {
+    return this.#authorization.maySubscribe(filter, client)
+  }
+
+  /** Brings a route up to date; `publisher` is whose it is, undefined for the server's own. */
+  refresh(route: Route, publisher: Publisher | undefined): void {
+    if (route.generation !== this.tree.generation) {
+      this.#routes.refresh(route, this.tree, publisher?.jid)
+    }
+    if (publisher === undefined || route.accessVersion === this.accessVersion) return
+    route.isAllowed = this.#authorization.mayPublish(route.topic, publisher)
+    route.accessVersion = this.accessVersion
+  }
+
+  /**
+   * Publishes a message of somebody who may: asks the hooks, retains it, and hands it to all who are subscribed. The route
+   * must be up to date.
+   */
+  publish(message: Message, route: Route, publisher: Publisher): Published {
+    let current = message
+    let itsRoute = route
+    if (!this.hooks.isIdle(mqttPublish)) {
+      const { topic, payload, qos, retain } = message
+      const content = { topic, payload, qos, retain, properties: message.properties() }
+      const filtered = this.hooks.apply(mqttPublish, content, publisher)
+      if (filtered === drop) return { reason: ReasonCode.notAuthorized, operation: undefined }
+      if (filtered !== content) {
+        current = Message.create(filtered, this.nowMs())
+        itsRoute = filtered.topic === topic ? route : this.#routeTo(filtered.topic, publisher)
+      }
+    }
+    let operation: StoredOperation | undefined
+    if (current.retain) {
+      const kept = this.retained.update(current, publisher.jid, this.#settings)
+      if (!kept.ok) return { reason: kept.error, operation: undefined }
+      operation = kept.value
+    }
+    const isMatched = this.distribute(current, itsRoute) > 0
+    if (operation === undefined) return isMatched ? routed : unmatched
+    const reason = isMatched ? ReasonCode.success : ReasonCode.noMatchingSubscribers
+    return { reason, operation }
+  }
+
+  /** Hands a message to everybody on its route; says how many that were. */
+  distribute(message: Message, route: Route): number {
+    for (const { session, qos, retainAsPublished, identifiers } of route.targets) {
+      const lower = qos < message.qos ? qos : message.qos
+      deliver(this, session, message, lower, message.retain && retainAsPublished, identifiers)
+    }
+    for (const group of route.groups) this.#deliverToOne(group, message)
+    for (const { receive } of route.internal) {
+      try {
+        receive(message)
+      } catch (error) {
+        this.log.error(
+          { err: error, topic: message.topic },
+          'A subscriber within the server failed',
+        )
+      }
+    }
+    message.forgetPackets()
+    return route.targets.length + route.groups.length + route.internal.length
+  }
+
+  /** For parts of the server: publishes in somebody's name, whom the access rules must allow it. */
+  publishAs(publisher: Publisher, content: MessageContent): Result<Published, ReasonCode> {
+    const route = this.#routeTo(content.topic, publisher)
+    if (!route.isAllowed) return err(ReasonCode.notAuthorized)
+    const published = this.publish(Message.create(content, this.nowMs()), route, publisher)
+    return published.reason >= 0x80 ? err(published.reason) : ok(published)
+  }
+
+  publishWill(key: FullJid, will: Will): void {
+    // The connection is gone, and with it the address.
+    const published = this.publishAs({ jid: key, ip: '' }, will.content)
+    if (!published.ok) this.metrics.dropped.denied.add()
+  }
+
+  /** For parts of the server: sees what is published from now on. The function returned ends it. */
+  subscribe(filter: TopicFilter, receive: (message: Message) => void): () => void {
+    // No JID looks like this.
+    const key = `\0${++this.#internal}`
+    this.tree.subscribe(filter, key, new InternalSubscription(filter, key, receive))
+    return () => {
+      this.tree.unsubscribe(filter, key)
+    }
+  }
+
+  *listSessions(): Generator<SessionInfo, void, undefined> {
+    for (const session of this.sessions.byKey.values()) {
+      yield {
+        jid: session.key,
+        isConnected: session.connection?.isOpen === true,
+        expirySeconds: session.expirySeconds,
+        subscriptions: session.subscriptions?.size ?? 0,
+        queued: session.queued,
+        inflight: session.inflightCount,
+      }
+    }
+  }
+
+  subscriptionsOf(key: FullJid): readonly { filter: TopicFilter; qos: QoS }[] {
+    const subscriptions = this.sessions.byKey.get(key)?.subscriptions?.values() ?? []
+    return [...subscriptions].map(({ filter, qos }) => ({ filter, qos }))
+  }
+
+  /** Ends all sessions of an account, connected or not; resolves when that is durable. */
+  async endSessionsOf(account: BareJid, reason: string): Promise<void> {
+    for (const session of this.sessions.ofAccount(account)) {
+      session.connection?.fail(ReasonCode.administrativeAction, reason)
+      this.sessions.end(session)
+    }
+    await this.journal.settled()
+  }
+
+  clientOpened(client: Client, isResumed: boolean): void {
+    this.metrics.connects.add()
+    this.#parts.registry.add(client)
+    this.hooks.emit(sessionOpened, client)
+    this.hooks.emit(mqttSessionOpened, client, isResumed)
+  }
+
+  clientLeft(client: Client): void {
+    this.#parts.registry.remove(client)
+  }
+
+  clientClosed(client: Client, hasEnded: boolean): void {
+    this.hooks.emit(sessionClosed, client)
+    this.hooks.emit(mqttSessionClosed, client, hasEnded)
+  }
+
+  /** Stops reading from a client until the journal has caught up. */
+  hold(connection: Connection): void {
+    if (this.#held.has(connection)) return
+    this.#held.add(connection)
+    connection.pauseReading()
+  }
+
+  /** Once a second. */
+  tick(): void {
+    const now = this.nowMs()
+    this.sessions.tick(now)
+    this.#ticks += 1
+    if (this.#held.size > 0 && !this.journal.isCongested) this.#relieve()
+    if (this.#ticks % slowTicks !== 0) return
+    this.retained.dropExpired(now)
+    if (this.#authorization.isDynamic) this.accessChanged()
+  }
+
+  /** Says goodbye to all clients, publishes their wills and commits everything. */
+  async stop(): Promise<void> {
+    for (const session of [...this.sessions.byKey.values()]) {
+      session.connection?.fail(ReasonCode.serverShuttingDown, 'The server is shutting down')
+    }
+    await this.journal.close()
+    this.metrics.withdraw()
+  }
+
+  async #load(): Promise<void> {
+    const { store } = this.#parts
+    if (store === undefined) return
+    await this.retained.load(this.nowMs())
+    const { sessions, journalBytes } = await restoreState(store, this.ids)
+    this.journal.restored(journalBytes)
+    this.sessions.restore(sessions)
+    await this.journal.settled()
+    const { size } = this.sessions
+    if (size > 0 || this.retained.size > 0) {
+      this.log.info({ sessions: size, retained: this.retained.size }, 'Restored MQTT state')
+    }
+  }
+
+  #routeTo(topic: TopicName, publisher: Publisher): Route {
+    const route = new Route(topic, encodeUtf8(topic))
+    this.refresh(route, publisher)
+    return route
+  }
+
+  /** One member of a share group, in turn: whoever is there and keeps up before whoever is not (MQTT5 4.8.2). */
+  #deliverToOne(group: SharedGroup<Subscriber>, message: Message): void {
+    let away: Subscription | undefined
+    for (let left = group.size; left > 0; left--) {
+      const member = group.next()?.value
+      if (member instanceof InternalSubscription) {
+        member.receive(message)
+        return
+      }
+      if (!(member instanceof Subscription)) continue
+      const { connection } = member.session
+      if (connection?.isOpen === true && !connection.isCongested) {
+        if (this.#deliverShared(member, message)) return
+      } else away ??= member
+    }
+    if (away !== undefined) this.#deliverShared(away, message)
+  }
+
+  #deliverShared(member: Subscription, message: Message): boolean {
+    const { session, retainAsPublished, identifier } = member
+    const qos = member.qos < message.qos ? member.qos : message.qos
+    const identifiers = identifier === 0 ? undefined : [identifier]
+    return deliver(this, session, message, qos, message.retain && retainAsPublished, identifiers)
+  }
+
+  #relieve(): void {
+    const held = [...this.#held]
+    this.#held.clear()
+    for (const connection of held) connection.resumeReading()
+  }
+
+  #sum(count: (session: SessionInfo) => number): number {
+    let sum = 0
+    for (const session of this.listSessions()) sum += count(session)
+    return sum
+  }
+}

@@ -1,0 +1,322 @@
+import type { CloseReason, Transport, TransportHandler } from '../core/transport.ts'
+import type { Broker } from './broker.ts'
+import type { Brokers } from './brokers.ts'
+import type { Client } from './client.ts'
+import { flushForwarded } from './forward.ts'
+import { handlePacket } from './handle/packet.ts'
+import { handlePublish } from './handle/publish.ts'
+import { pump } from './outgoing.ts'
+import type { Malformed } from './packet/decode.ts'
+import { PacketDecoder } from './packet/decode.ts'
+import { encodeAck, encodePacket, fitPacket, maxAckBytes } from './packet/encode.ts'
+import type { ControlPacket } from './packet/packet.ts'
+import { PacketType, type ProtocolVersion } from './packet/packet-type.ts'
+import type { PublishView } from './packet/publish-view.ts'
+import { ReasonCode } from './packet/reason-code.ts'
+import { maxPacketBytes, packetBytes } from './packet/size.ts'
+import type { RetainedDelivery } from './retained-delivery.ts'
+import { continueRetained } from './retained-delivery.ts'
+import type { Route, RouteCache } from './route.ts'
+import type { Session } from './session.ts'
+import type { Log } from '../core/log.ts'
+
+/** What the connections of one listener have in common. */
+export interface ListenerProfile {
+  readonly brokers: Brokers
+  readonly log: Log
+  /** Largest packet, fixed header included. */
+  readonly maxPacketBytes: number
+  /** A client certificate may stand in for a password. */
+  readonly verifiesCertificates: boolean
+}
+
+export type Acknowledgement =
+  | typeof PacketType.puback
+  | typeof PacketType.pubrec
+  | typeof PacketType.pubrel
+  | typeof PacketType.pubcomp
+
+const acknowledgements = {
+  [PacketType.puback]: 'puback',
+  [PacketType.pubrec]: 'pubrec',
+  [PacketType.pubrel]: 'pubrel',
+  [PacketType.pubcomp]: 'pubcomp',
+} as const
+
+/** How a connection ended: `normal` = by a DISCONNECT that discards the will. */
+export type EndCause = 'normal' | 'lost' | 'replaced' | 'replaced-clean'
+
+/** Nobody needs more to say who they are: five texts and a will of 64 KiB each. */
+const maxConnectBytes = 512 * 1024
+/** From here on nothing more is taken out of a session's queue. */
+const busyBytes = 256 * 1024
+/** From here on QoS 0 messages are dropped. */
+const congestedBytes = 1024 * 1024
+
+/** Acknowledgements are copied into the transport's batch before the next one comes. */
+const scratch = new Uint8Array(maxAckBytes)
+
+/**
+ * One network connection (MQTT5 4.2): its packets in, its packets out, and what lasts no longer than it does. One object of
+ * one shape, no closures, no timer, no buffer while idle.
+ */
+export class Connection implements TransportHandler {
+  readonly transport: Transport
+  readonly profile: ListenerProfile
+  readonly decoder: PacketDecoder
+  /** `signing-in`: CONNECT came and is looked at; `opening`: CONNACK waits for a commit. */
+  phase: 'new' | 'signing-in' | 'opening' | 'open' | 'closed' = 'new'
+  version: ProtocolVersion = 4
+  /** These three are set together when the client is let in. */
+  broker: Broker | undefined = undefined
+  session: Session | undefined = undefined
+  client: Client | undefined = undefined
+  /** By the monotonic clock, to the second. */
+  heardAtMs: number
+  /** How long the client may be silent; 0 = for ever. */
+  silenceMs = 0
+  /** What the client takes: unacknowledged messages, bytes of a packet, aliases. */
+  sendWindow = 65_535
+  maximumPacketSize = Infinity
+  aliasMaximum = 0
+  wantsReasons = true
+  /** Messages of QoS 1 and 2 from the client that are not acknowledged (MQTT5 4.9). */
+  unacknowledged = 0
+  /** Acknowledgements that wait for a commit. */
+  pendingAcks = 0
+  routes: RouteCache | undefined = undefined
+  /** Topic aliases of the client, by number. */
+  aliases: (Route | undefined)[] | undefined = undefined
+  /** Retained messages for new subscriptions, in the order of these. */
+  retained: RetainedDelivery[] | undefined = undefined
+  /** The search for them goes on in the next turn. */
+  isSearching = false
+  #aliasesOut: Map<string, number> | undefined = undefined
+
+  constructor(transport: Transport, profile: ListenerProfile) {
+    this.transport = transport
+    this.profile = profile
+    this.decoder = new PacketDecoder({
+      maxPacketBytes: Math.min(profile.maxPacketBytes, maxConnectBytes),
+    })
+    this.heardAtMs = profile.brokers.tickMs
+  }
+
+  get isOpen(): boolean {
+    return this.phase === 'open'
+  }
+
+  /** What is queued outside waits for `drain`. */
+  get isBusy(): boolean {
+    return this.#isAbove(busyBytes)
+  }
+
+  /** The client does not read: QoS 0 messages for it are lost. */
+  get isCongested(): boolean {
+    return this.#isAbove(congestedBytes)
+  }
+
+  #isAbove(limit: number): boolean {
+    const { transport } = this
+    if (transport.bufferedBytes < limit) return false
+    // Perhaps it only gathered within this turn.
+    transport.flush()
+    return transport.bufferedBytes >= limit
+  }
+
+  nowMs(): number {
+    return this.profile.brokers.clock.now()
+  }
+
+  // From the transport.
+
+  data(buffer: Buffer, start: number, end: number): void {
+    // CONNECT has to be there in time as a whole.
+    if (this.phase !== 'new') this.heardAtMs = this.profile.brokers.tickMs
+    try {
+      const outcome = this.decoder.push(buffer, start, end, this)
+      flushForwarded()
+      if (outcome.kind === 'malformed') this.#malformed(outcome)
+    } catch (error) {
+      this.#crashed(error)
+    }
+  }
+
+  drain(): void {
+    if (this.broker !== undefined && this.session !== undefined) pump(this.broker, this.session)
+  }
+
+  closed(reason: CloseReason): void {
+    if (reason.kind === 'error') {
+      this.profile.log.debug({ err: reason.error, jid: this.client?.jid }, 'Connection failed')
+    }
+    this.#end('lost')
+  }
+
+  // From the decoder.
+
+  packet(packet: ControlPacket): void {
+    flushForwarded()
+    if (this.phase !== 'closed') handlePacket(this, packet)
+  }
+
+  publish(view: PublishView): void {
+    if (this.phase === 'open') handlePublish(this, view)
+  }
+
+  /** Goes on with what came while a CONNECT was looked at or the journal was full. */
+  resumeReading(): void {
+    if (this.phase === 'closed') return
+    this.transport.resume()
+    try {
+      const outcome = this.decoder.resume(this)
+      flushForwarded()
+      if (outcome.kind === 'malformed') this.#malformed(outcome)
+    } catch (error) {
+      this.#crashed(error)
+    }
+  }
+
+  /** Takes no further packet until `resumeReading`. */
+  pauseReading(): void {
+    this.decoder.pause()
+    this.transport.pause()
+  }
+
+  #malformed({ reasonCode, detail, packet, version }: Malformed): void {
+    const { ip } = this.transport.peer
+    this.profile.log.debug({ ip, jid: this.client?.jid, detail }, 'Malformed packet')
+    if (this.phase !== 'new') this.fail(reasonCode, detail)
+    else if (packet === 'connect') this.refuse(reasonCode, detail, version)
+    // What does not begin with CONNECT gets no answer.
+    else this.close()
+  }
+
+  /** One catch for each connection: a bug met by one client must not take the others down. */
+  #crashed(error: unknown): void {
+    this.profile.log.error({ err: error, jid: this.client?.jid }, 'Cannot handle a packet')
+    this.fail(ReasonCode.unspecifiedError, 'Internal error')
+  }
+
+  // To the client.
+
+  send(packet: ControlPacket): void {
+    if (this.phase === 'closed') return
+    const fitting = fitPacket(packet, this.version, this.maximumPacketSize)
+    if (fitting !== undefined) this.transport.write(encodePacket(fitting, this.version))
+  }
+
+  /** `detail` is for the client's log (MQTT5 3.4.2.2.2). */
+  sendAck(type: Acknowledgement, packetId: number, reason: ReasonCode, detail?: string): void {
+    if (this.phase === 'closed') return
+    if (type === PacketType.puback || type === PacketType.pubcomp || reason >= 0x80) {
+      if (type !== PacketType.pubrel && this.unacknowledged > 0) this.unacknowledged -= 1
+    }
+    if (detail !== undefined && this.version === 5 && this.wantsReasons) {
+      const properties = { reasonString: detail }
+      this.send({ kind: acknowledgements[type], packetId, reasonCode: reason, properties })
+      return
+    }
+    const end = encodeAck(type, packetId, reason, this.version, scratch, 0)
+    this.transport.writeCopy(scratch, 0, end)
+  }
+
+  /** CONNACK with a reason, and the end (MQTT5 3.2.2.2). */
+  refuse(
+    reason: ReasonCode,
+    detail: string,
+    version: ProtocolVersion | undefined = this.version,
+  ): void {
+    if (this.phase === 'closed') return
+    this.broker?.metrics.refused.add()
+    // A client of an unknown version is told in the words of MQTT 3.1.1; MQTT 3 has no word for malformed packets.
+    const isTold = version !== undefined && (version === 5 || isMqtt3Refusal(reason))
+    if (isTold || reason === ReasonCode.unsupportedProtocolVersion) {
+      const packet = {
+        kind: 'connack',
+        sessionPresent: false,
+        reasonCode: reason,
+        properties: { reasonString: detail },
+      } as const
+      this.transport.write(encodePacket(packet, version ?? 4))
+    }
+    this.close()
+  }
+
+  /** DISCONNECT with a reason, and the end; the will is published (MQTT5 3.14.4). */
+  fail(reason: ReasonCode, detail: string, cause: EndCause = 'lost'): void {
+    if (this.phase === 'closed') return
+    if (this.phase === 'open' && this.version === 5) {
+      this.send({ kind: 'disconnect', reasonCode: reason, properties: { reasonString: detail } })
+    }
+    this.close(cause)
+  }
+
+  close(cause: EndCause = 'lost'): void {
+    this.transport.close()
+    this.#end(cause)
+  }
+
+  #end(cause: EndCause): void {
+    if (this.phase === 'closed') return
+    this.phase = 'closed'
+    this.decoder.stop()
+    this.retained = undefined
+    this.routes = undefined
+    this.aliases = undefined
+    this.#aliasesOut = undefined
+    this.profile.brokers.disconnected(this)
+    const { broker, session } = this
+    if (broker !== undefined && session?.connection === this) broker.sessions.leave(session, cause)
+  }
+
+  /** From here on packets as large as the listener allows. */
+  accepted(): void {
+    this.phase = 'open'
+    this.decoder.maxPacketBytes = this.profile.maxPacketBytes
+  }
+
+  countSent(bytes: number): void {
+    const { broker } = this
+    if (broker === undefined) return
+    broker.metrics.sent.value += 1
+    broker.metrics.sentBytes.value += bytes
+  }
+
+  continueRetained(): void {
+    if (this.retained !== undefined) continueRetained(this)
+  }
+
+  // Topic aliases to the client (MQTT5 3.3.2.3.4): the first topics get them, and keep them while the connection lasts.
+
+  get usesAliases(): boolean {
+    return this.aliasMaximum > 0
+  }
+
+  aliasOf(topic: string): number | undefined {
+    return this.#aliasesOut?.get(topic)
+  }
+
+  newAlias(topic: string): number | undefined {
+    if (this.aliasMaximum === 0) return undefined
+    const aliases = (this.#aliasesOut ??= new Map<string, number>())
+    if (aliases.size >= this.aliasMaximum) return undefined
+    aliases.set(topic, aliases.size + 1)
+    return aliases.size
+  }
+
+  /** Takes back the alias given last. */
+  forgetAlias(topic: string): void {
+    this.#aliasesOut?.delete(topic)
+  }
+}
+
+/** Reasons that a CONNACK of MQTT 3 can tell (MQTT3 3.2.2.3). */
+function isMqtt3Refusal(reason: ReasonCode): boolean {
+  return reason !== ReasonCode.malformedPacket && reason !== ReasonCode.protocolError
+}
+
+/** Packets of a listener that takes payloads up to this size; ejabberd compares with the Remaining Length. */
+export function maxPacketBytesOf(maxPayloadSize: number): number {
+  return maxPayloadSize === Infinity ? maxPacketBytes : packetBytes(maxPayloadSize - 1)
+}

@@ -1,0 +1,16 @@
+import { acknowledge } from '../acknowledge.ts'
+import type { Connection } from '../connection.ts'
+import { PacketType } from '../packet/packet-type.ts'
+import type { Pubrel } from '../packet/packet.ts'
+import { ReasonCode } from '../packet/reason-code.ts'
+
+/** The client forgets a message of QoS 2 that we took over, and so may we (MQTT5 4.3.3-11). */
+export function handlePubrel(connection: Connection, { packetId }: Pubrel): void {
+  const { broker, session } = connection
+  if (broker === undefined || session === undefined) return
+  const wasOpen = session.incoming?.delete(packetId) === true
+  const mustLast = wasOpen && session.isStored
+  if (mustLast) broker.journal.completed(session, packetId)
+  const reason = wasOpen ? ReasonCode.success : ReasonCode.packetIdentifierNotFound
+  acknowledge(connection, PacketType.pubcomp, packetId, reason, mustLast)
+}

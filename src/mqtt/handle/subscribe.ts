@@ -1,0 +1,133 @@
+import type { Broker } from '../broker.ts'
+import type { Client } from '../client.ts'
+import type { Connection } from '../connection.ts'
+import { mqttSubscribe } from '../hooks.ts'
+import type { Subscribe, Subscription as Requested } from '../packet/packet.ts'
+import type { QoS } from '../packet/packet-type.ts'
+import { ReasonCode } from '../packet/reason-code.ts'
+import { beginRetained } from '../retained-delivery.ts'
+import type { Session } from '../session.ts'
+import type { StoredOperation } from '../store/journal.ts'
+import { Subscription } from '../subscription.ts'
+import { levelCount, parseTopicFilter, sharedFilterOf, type TopicFilter } from '../topic.ts'
+
+/** What became of one filter of a SUBSCRIBE. */
+interface Outcome {
+  readonly reason: ReasonCode
+  readonly operation: StoredOperation | undefined
+  /** Set when retained messages are to follow. */
+  readonly subscription: Subscription | undefined
+}
+
+interface PendingSuback {
+  readonly connection: Connection
+  readonly packetId: number
+  readonly outcomes: readonly Outcome[]
+  readonly detail: string | undefined
+}
+
+const granted: readonly ReasonCode[] = [
+  ReasonCode.grantedQoS0,
+  ReasonCode.grantedQoS1,
+  ReasonCode.grantedQoS2,
+]
+
+/** MQTT5 3.8.4: each filter gets its own answer. Subscriptions of sessions that last are durable before SUBACK. */
+export function handleSubscribe(connection: Connection, packet: Subscribe): void {
+  const { broker, session, client } = connection
+  if (broker === undefined || session === undefined || client === undefined) return
+  const identifier = packet.properties.subscriptionIdentifiers?.[0] ?? 0
+  const outcomes: Outcome[] = []
+  let detail: string | undefined
+  for (const requested of packet.subscriptions) {
+    const outcome = subscribe(broker, session, client, requested, identifier)
+    outcomes.push(outcome)
+    if (outcome.reason >= 0x80) detail ??= explain(outcome.reason, requested.filter)
+  }
+  const pending: PendingSuback = { connection, packetId: packet.packetId, outcomes, detail }
+  const mustLast = outcomes.some(({ operation }) => operation !== undefined)
+  if (mustLast) broker.journal.after(answer, pending)
+  else answer(true, pending)
+}
+
+function subscribe(
+  broker: Broker,
+  session: Session,
+  client: Client,
+  requested: Requested,
+  identifier: number,
+): Outcome {
+  const filter = parseTopicFilter(requested.filter)
+  if (!filter.ok) return refused(ReasonCode.topicFilterInvalid)
+  const shared = sharedFilterOf(filter.value)
+  const selected = shared?.filter ?? filter.value
+  // ejabberd counts slashes.
+  if (levelCount(selected) > broker.settings.maxTopicDepth) {
+    return refused(ReasonCode.topicFilterInvalid)
+  }
+  if (!broker.maySubscribe(selected, client)) return refused(ReasonCode.notAuthorized)
+  const before = session.subscriptions?.get(filter.value)
+  const count = session.subscriptions?.size ?? 0
+  if (before === undefined && count >= broker.settings.maxSubscriptions) {
+    return refused(ReasonCode.quotaExceeded)
+  }
+  const number = before?.number ?? ++session.lastSubscription
+  const options = { ...requested, identifier }
+  const subscription = new Subscription(session, filter.value, options, number)
+  const { isNew, operation } = broker.sessions.subscribe(subscription)
+  broker.hooks.emit(mqttSubscribe, client, filter.value, subscription)
+  // MQTT5 3.8.4-4, 3.3.1-9 to 3.3.1-11; nothing for share groups (MQTT5 4.8.2).
+  const { retainHandling } = requested
+  const wantsRetained = retainHandling === 0 || (retainHandling === 1 && isNew)
+  return {
+    reason: granted[requested.qos] ?? ReasonCode.grantedQoS0,
+    operation,
+    subscription: shared === undefined && wantsRetained ? subscription : undefined,
+  }
+}
+
+function refused(reason: ReasonCode): Outcome {
+  return { reason, operation: undefined, subscription: undefined }
+}
+
+function explain(reason: ReasonCode, filter: string): string {
+  // A reason string of reasonable size, whatever the filter's.
+  const name = JSON.stringify(filter.slice(0, 64))
+  if (reason === ReasonCode.notAuthorized) return `Subscribing to ${name} is not allowed`
+  if (reason === ReasonCode.quotaExceeded) return `There are too many subscriptions for ${name}`
+  return `Topic filter ${name} has too many levels`
+}
+
+/** SUBACK, and then the retained messages. */
+function answer(isDurable: boolean, pending: PendingSuback): void {
+  const { connection, packetId, outcomes, detail } = pending
+  const { broker, session } = connection
+  if (broker === undefined || session === undefined || !connection.isOpen) return
+  const reasonCodes = outcomes.map(({ reason, operation }) => {
+    const isLost = operation !== undefined && (!isDurable || operation.failed)
+    return isLost ? ReasonCode.implementationSpecificError : reason
+  })
+  const properties =
+    detail === undefined || !connection.wantsReasons ? {} : { reasonString: detail }
+  connection.send({ kind: 'suback', packetId, reasonCodes, properties })
+  outcomes.forEach(({ subscription }, i) => {
+    if (subscription === undefined || (reasonCodes[i] ?? 0x80) >= 0x80) return
+    sendRetained(connection, broker, subscription.filter, subscription.qos, subscription.identifier)
+  })
+}
+
+function sendRetained(
+  connection: Connection,
+  broker: Broker,
+  filter: TopicFilter,
+  qos: QoS,
+  identifier: number,
+): void {
+  if (broker.retained.size === 0) return
+  beginRetained(connection, {
+    cursor: broker.retained.search(filter),
+    qos,
+    identifiers: identifier === 0 ? undefined : [identifier],
+    left: broker.settings.matchRetainedLimit,
+  })
+}

@@ -1,0 +1,55 @@
+import type { Delivery } from './delivery.ts'
+
+const maxPacketId = 65_535
+
+/**
+ * What was sent to a session with QoS 1 or 2 and is not done, in the order of sending, by packet identifier. Belongs to the
+ * session: it outlives the connection.
+ */
+export class Inflight {
+  readonly #deliveries = new Map<number, Delivery>()
+  #last = 0
+  #bytes = 0
+
+  get size(): number {
+    return this.#deliveries.size
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get(packetId: number): Delivery | undefined {
+    return this.#deliveries.get(packetId)
+  }
+
+  /** Gives the delivery a packet identifier that is not in use (MQTT5 2.2.1-3) and keeps it. There must be one. */
+  add(delivery: Delivery): void {
+    let packetId = this.#last
+    do packetId = packetId === maxPacketId ? 1 : packetId + 1
+    while (this.#deliveries.has(packetId))
+    delivery.packetId = packetId
+    this.restore(delivery)
+  }
+
+  /** Keeps a delivery that has its packet identifier already. */
+  restore(delivery: Delivery): void {
+    this.#last = delivery.packetId
+    this.#deliveries.set(delivery.packetId, delivery)
+    this.#bytes += delivery.weight
+  }
+
+  /** The client has the message; its identifier stays in use until PUBCOMP. */
+  release(delivery: Delivery): void {
+    this.#bytes -= delivery.weight
+    delivery.message = undefined
+  }
+
+  delete(delivery: Delivery): void {
+    if (this.#deliveries.delete(delivery.packetId)) this.#bytes -= delivery.weight
+  }
+
+  values(): Iterable<Delivery> {
+    return this.#deliveries.values()
+  }
+}

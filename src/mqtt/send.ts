@@ -1,0 +1,84 @@
+import type { Connection } from './connection.ts'
+import type { Message } from './message.ts'
+import type { QoS } from './packet/packet-type.ts'
+import type { PublishTemplate, PublishVariation } from './packet/publish-template.ts'
+
+/** Payloads from this size on are not copied for each subscriber. */
+const sharedPayloadBytes = 16_384
+
+/**
+ * Writes one PUBLISH to a connection. False when the packet is larger than its client takes: then it must not be sent, and
+ * counts as delivered (MQTT5 3.1.2-25).
+ */
+export function sendMessage(
+  connection: Connection,
+  message: Message,
+  qos: QoS,
+  retain: boolean,
+  packetId: number,
+  dup: boolean,
+  identifiers: readonly number[] | undefined,
+): boolean {
+  const template = message.packet(connection.version, qos, retain)
+  if (connection.version === 5) {
+    const expires = message.expiresAt !== Infinity
+    if (identifiers !== undefined || expires || connection.usesAliases) {
+      return sendVariation(connection, template, message, packetId, dup, identifiers)
+    }
+  }
+  const { bytes, packetIdOffset } = template
+  if (bytes.length > connection.maximumPacketSize) return false
+  const { transport } = connection
+  if (qos === 0) transport.write(bytes)
+  else {
+    // The template is ours, and its head is copied before the next one changes it.
+    const first = bytes[0] ?? 0
+    bytes[0] = dup ? first | 0x08 : first & 0xf7
+    bytes[packetIdOffset] = packetId >>> 8
+    bytes[packetIdOffset + 1] = packetId & 0xff
+    const payload = message.payloadLength
+    if (payload < sharedPayloadBytes) transport.writeCopy(bytes, 0, bytes.length)
+    else {
+      transport.writeCopy(bytes, 0, bytes.length - payload)
+      transport.write(bytes.subarray(bytes.length - payload))
+    }
+  }
+  connection.countSent(bytes.length)
+  return true
+}
+
+/** With subscription identifiers, what is left of the message expiry interval, or a topic alias. */
+function sendVariation(
+  connection: Connection,
+  template: PublishTemplate,
+  message: Message,
+  packetId: number,
+  dup: boolean,
+  identifiers: readonly number[] | undefined,
+): boolean {
+  const remaining = message.remainingSeconds(connection.nowMs())
+  const common: PublishVariation = {
+    packetId,
+    dup,
+    ...(identifiers !== undefined && { subscriptionIdentifiers: identifiers }),
+    ...(remaining !== undefined && { messageExpiryInterval: remaining }),
+  }
+  const known = connection.aliasOf(message.topic)
+  const fresh = known === undefined ? connection.newAlias(message.topic) : undefined
+  const topicAlias = known ?? fresh
+  let variation =
+    topicAlias === undefined ? common : { ...common, topicAlias, omitTopic: known !== undefined }
+  let length = template.byteLengthOf(variation)
+  if (length > connection.maximumPacketSize && fresh !== undefined) {
+    // Perhaps the three bytes of the new alias were too many.
+    connection.forgetAlias(message.topic)
+    variation = common
+    length = template.byteLengthOf(variation)
+  }
+  if (length > connection.maximumPacketSize) return false
+  const packet = new Uint8Array(length)
+  template.copyVariation(packet, 0, variation)
+  connection.transport.write(packet)
+  connection.countSent(length)
+  return true
+}

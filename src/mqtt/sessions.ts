@@ -1,0 +1,249 @@
+import type { Result } from '../util/result.ts'
+import { err, ok } from '../util/result.ts'
+import type { BareJid, FullJid } from '../xmpp/jid/jid.ts'
+import type { Broker } from './broker.ts'
+import type { Connection, EndCause } from './connection.ts'
+import { beginResend } from './outgoing.ts'
+import { ReasonCode } from './packet/reason-code.ts'
+import { Session } from './session.ts'
+import type { StoredOperation } from './store/journal.ts'
+import type { SessionRows } from './store/session-rows.ts'
+import type { Subscription } from './subscription.ts'
+import type { TopicFilter } from './topic.ts'
+import type { Will } from './will.ts'
+
+/** What a CONNECT asks of its session. */
+export interface SessionRequest {
+  readonly key: FullJid
+  readonly cleanStart: boolean
+  /** Granted. */
+  readonly expirySeconds: number
+  readonly will: Will | undefined
+}
+
+export interface OpenedSession {
+  readonly session: Session
+  /** It was there before (MQTT5 3.2.2.1.1). */
+  readonly isPresent: boolean
+  /** CONNACK waits for it; undefined when there is nothing to be stored. */
+  readonly operation: StoredOperation | undefined
+}
+
+/** The sessions of one broker: taking over, ending, expiring (MQTT5 3.1.2.4, 3.1.2.11.2), and the wills that go with it. */
+export class Sessions {
+  readonly byKey = new Map<FullJid, Session>()
+  readonly #byAccount = new Map<BareJid, Set<Session>>()
+  /** Those without a connection. */
+  readonly #away = new Set<Session>()
+  readonly #broker: Broker
+  readonly #rows: SessionRows | undefined
+
+  constructor(broker: Broker, rows: SessionRows | undefined) {
+    this.#broker = broker
+    this.#rows = rows
+  }
+
+  get size(): number {
+    return this.byKey.size
+  }
+
+  get connected(): number {
+    return this.byKey.size - this.#away.size
+  }
+
+  ofAccount(account: BareJid): readonly Session[] {
+    return [...(this.#byAccount.get(account) ?? [])]
+  }
+
+  /** Opens the session that a CONNECT asks for; a connection that has it is closed. */
+  open(connection: Connection, request: SessionRequest): Result<OpenedSession, ReasonCode> {
+    const { key, cleanStart, expirySeconds, will } = request
+    // MQTT5 3.1.4-3.
+    this.byKey
+      .get(key)
+      ?.connection?.fail(
+        ReasonCode.sessionTakenOver,
+        'Another connection took the session over',
+        cleanStart ? 'replaced-clean' : 'replaced',
+      )
+    let session = this.byKey.get(key)
+    if (session !== undefined && (cleanStart || session.endsAt <= this.#broker.nowMs())) {
+      this.end(session)
+      session = undefined
+    }
+    const isPresent = session !== undefined
+    if (session === undefined) {
+      const created = this.#create(key)
+      if (!created.ok) return created
+      session = created.value
+    } else this.#away.delete(session)
+    session.connection = connection
+    session.disconnectedAt = undefined
+    session.expirySeconds = expirySeconds
+    // A will that waited is not sent any more (MQTT5 3.1.3-9).
+    session.will = will
+    session.willAt = Infinity
+    session.isStored = this.#rows !== undefined && expirySeconds > 0
+    session.uncommitted = 0
+    session.hasOverflowed = false
+    beginResend(session)
+    const mustStore = session.isStored || will !== undefined || session.hasRow
+    return ok({ session, isPresent, operation: mustStore ? this.#put(session) : undefined })
+  }
+
+  /** The session's connection is closed. */
+  leave(session: Session, cause: EndCause): void {
+    const broker = this.#broker
+    const { connection } = session
+    session.connection = undefined
+    session.uncommitted = 0
+    if (connection?.client !== undefined) broker.clientLeft(connection.client)
+    const now = broker.nowMs()
+    session.disconnectedAt = now
+    this.#settleWill(session, cause, now)
+    const hasEnded = session.expirySeconds === 0
+    if (hasEnded) this.end(session)
+    else {
+      this.#away.add(session)
+      if (session.hasRow) this.#put(session)
+    }
+    if (connection?.client !== undefined) broker.clientClosed(connection.client, hasEnded)
+  }
+
+  /** Ends a session for good: its subscriptions and what waits in it are gone. */
+  end(session: Session): void {
+    if (this.byKey.get(session.key) !== session) return
+    const broker = this.#broker
+    this.byKey.delete(session.key)
+    this.#away.delete(session)
+    const ofAccount = this.#byAccount.get(session.account)
+    ofAccount?.delete(session)
+    if (ofAccount?.size === 0) this.#byAccount.delete(session.account)
+    for (const filter of session.subscriptions?.keys() ?? []) {
+      broker.tree.unsubscribe(filter, session.key)
+    }
+    session.subscriptions = undefined
+    this.#countLost(session)
+    session.isStored = false
+    if (session.hasRow && this.#rows !== undefined) {
+      session.hasRow = false
+      broker.journal.operation(...this.#rows.remove(session))
+    }
+    // MQTT5 3.1.3.2.2: at the latest when the session ends.
+    if (session.connection === undefined) this.#publishWill(session)
+  }
+
+  /** Keeps a subscription; says whether it is new, and what has to be durable before SUBACK. */
+  subscribe(subscription: Subscription): {
+    isNew: boolean
+    operation: StoredOperation | undefined
+  } {
+    const { session, filter } = subscription
+    session.subscriptions ??= new Map()
+    session.subscriptions.set(filter, subscription)
+    const isNew = this.#broker.tree.subscribe(filter, session.key, subscription)
+    const operation =
+      session.isStored && this.#rows !== undefined
+        ? this.#broker.journal.operation(this.#rows.putSubscription(subscription))
+        : undefined
+    return { isNew, operation }
+  }
+
+  /** Undefined when there was no such subscription. */
+  unsubscribe(
+    session: Session,
+    filter: TopicFilter,
+  ): { operation: StoredOperation | undefined } | undefined {
+    const subscription = session.subscriptions?.get(filter)
+    if (subscription === undefined) return undefined
+    session.subscriptions?.delete(filter)
+    this.#broker.tree.unsubscribe(filter, session.key)
+    const operation =
+      session.isStored && this.#rows !== undefined
+        ? this.#broker.journal.operation(this.#rows.removeSubscription(subscription))
+        : undefined
+    return { operation }
+  }
+
+  /** Takes over what the store held. Those that were connected when the server went down are disconnected now. */
+  restore(sessions: readonly Session[]): void {
+    const now = this.#broker.nowMs()
+    for (const session of sessions) {
+      this.#add(session)
+      this.#away.add(session)
+      for (const [filter, subscription] of session.subscriptions ?? []) {
+        this.#broker.tree.subscribe(filter, session.key, subscription)
+      }
+      if (session.disconnectedAt !== undefined) continue
+      session.disconnectedAt = now
+      if (session.will !== undefined) {
+        session.willAt = now + Math.min(session.will.delaySeconds, session.expirySeconds) * 1000
+      }
+      this.#put(session)
+    }
+    this.tick(now)
+  }
+
+  /** Publishes the wills and ends the sessions that are due. */
+  tick(nowMs: number): void {
+    for (const session of this.#away) {
+      if (session.willAt <= nowMs) {
+        this.#publishWill(session)
+        if (session.hasRow) this.#put(session)
+      }
+      if (session.endsAt <= nowMs) this.end(session)
+    }
+  }
+
+  #create(key: FullJid): Result<Session, ReasonCode> {
+    const session = new Session(key, this.#broker.ids.next())
+    const { maxUserSessions } = this.#broker.settings
+    const count = this.#byAccount.get(session.account)?.size ?? 0
+    if (count >= maxUserSessions) return err(ReasonCode.quotaExceeded)
+    this.#add(session)
+    return ok(session)
+  }
+
+  #add(session: Session): void {
+    const { account } = session
+    this.byKey.set(session.key, session)
+    const sessions = this.#byAccount.get(account)
+    if (sessions === undefined) this.#byAccount.set(account, new Set([session]))
+    else sessions.add(session)
+  }
+
+  #put(session: Session): StoredOperation | undefined {
+    if (this.#rows === undefined) return undefined
+    session.hasRow = true
+    return this.#broker.journal.operation(this.#rows.put(session))
+  }
+
+  /** MQTT5 3.1.2-8, 3.1.2-10, 3.1.3.2.2, 3.14.4-3. */
+  #settleWill(session: Session, cause: EndCause, nowMs: number): void {
+    const { will } = session
+    if (will === undefined) return
+    const delay = Math.min(will.delaySeconds, session.expirySeconds)
+    if (cause === 'normal') session.will = undefined
+    else if (cause === 'replaced-clean' || delay === 0) this.#publishWill(session)
+    // Who comes back in time has no last will (MQTT5 3.1.3-9).
+    else if (cause === 'replaced') session.will = undefined
+    else session.willAt = nowMs + delay * 1000
+  }
+
+  #publishWill(session: Session): void {
+    const { will } = session
+    session.will = undefined
+    session.willAt = Infinity
+    if (will !== undefined) this.#broker.publishWill(session.key, will)
+  }
+
+  #countLost(session: Session): void {
+    let lost = 0
+    for (const { qos, message } of session.deliveries()) {
+      if (qos > 0 && message !== undefined) lost += 1
+    }
+    if (lost === 0) return
+    this.#broker.metrics.dropped.session_ended.add(lost)
+    this.#broker.log.info({ jid: session.key, lost }, 'Session ended with undelivered messages')
+  }
+}

@@ -1,0 +1,39 @@
+import { defineRequestHandler } from '../http/handler.ts'
+import { brokersOf } from './brokers.ts'
+import { Connection, maxPacketBytesOf } from './connection.ts'
+
+/** What clients ask for; MQTT 3.1 had its own name (MQTT5 6.0.0-3, 6.0.0-4). */
+const subprotocols = ['mqtt', 'mqttv3.1'] as const
+
+/** MQTT over WebSocket (MQTT5 6): `request_handlers: {/mqtt: mod_mqtt}`. Packets may span frames and frames packets. */
+export const mqttWebSocket = defineRequestHandler({
+  name: 'mod_mqtt',
+  handle: () => ({
+    status: 200,
+    headers: { 'content-type': 'text/plain; charset=utf-8' },
+    body: 'This is an address for MQTT over WebSocket.\n',
+  }),
+  upgrade({ subprotocols: offered }, { services, log }) {
+    const subprotocol = offered.find((name) => subprotocols.some((known) => known === name))
+    // COMPAT: some clients ask for none, and ejabberd lets them in.
+    if (subprotocol === undefined && offered.length > 0) {
+      return { status: 400, body: 'The WebSocket subprotocol must be "mqtt"\n' }
+    }
+    const brokers = brokersOf(services)
+    return {
+      subprotocol,
+      mode: 'binary',
+      maxMessageBytes: Infinity,
+      open(transport) {
+        const connection = new Connection(transport, {
+          brokers,
+          log,
+          maxPacketBytes: maxPacketBytesOf(Infinity),
+          verifiesCertificates: false,
+        })
+        brokers.connected(connection)
+        transport.attach(connection)
+      },
+    }
+  },
+})
