@@ -30,6 +30,7 @@ import { Certificates } from './certificates.ts'
 import { Listeners } from './listeners.ts'
 import type { ListenerEntry, ListenerParts } from './port-listener.ts'
 import { listen, readAll, readBytes } from './test-support.ts'
+import { SocketTlsInfo } from './tls-socket.ts'
 
 const echoOptions = { ...tlsListenerOptions, greeting: text('', 'Said first.') }
 
@@ -256,6 +257,43 @@ test('speaks TLS from the first byte when told to', async () => {
   assert.equal(setting.echo.transports[0]?.kind, 'tls')
   assert.equal(setting.echo.transports[0]?.tls?.serverName, 'localhost')
   client.destroy()
+})
+
+test('gives the socket itself to a protocol that wants it, and what TLS knows', async () => {
+  await using setting = start()
+  const { promise, resolve } = Promise.withResolvers<unknown[]>()
+  const open = setting.echo.module.open
+  Object.assign(setting.echo.module, {
+    open: () => ({
+      acceptSocket: (socket: Socket, ...rest: unknown[]) => {
+        socket.end('raw\n')
+        resolve(rest)
+      },
+      close() {},
+    }),
+  })
+  assert.deepEqual(await setting.open({ port: 0, tls: true, use_proxy_protocol: true }), [])
+  Object.assign(setting.echo.module, { open })
+  const client = await setting.connect()
+  client.write(proxyV1)
+  const secure = connectTls({ socket: client, rejectUnauthorized: false, servername: 'localhost' })
+  assert.equal(await line(secure), 'raw')
+  const [peer, isTls, tls] = await promise
+  assert.deepEqual(peer, { ip: '192.0.2.7', port: 56324 })
+  assert.equal(isTls, true)
+  assert.equal(tls instanceof SocketTlsInfo && tls.serverName, 'localhost')
+  secure.destroy()
+})
+
+test('several processes, or several servers in one, share a port when told to', async () => {
+  await using first = start({ reusePort: true })
+  await using second = start({ reusePort: true })
+  const free = createServer()
+  const port = await listen(free)
+  free.close()
+  await once(free, 'close')
+  assert.deepEqual(await first.open({ port }), [])
+  assert.deepEqual(await second.open({ port }), [])
 })
 
 test('gives up a slow TLS handshake before the protocol sees it', async () => {
