@@ -1,9 +1,10 @@
 import { tlsListenerOptions } from '../../core/config/listener-options.ts'
+import { currentConfig } from '../../core/current-config.ts'
 import { defineListener } from '../../core/listener.ts'
 import type { ListenerContext } from '../../core/listener.ts'
-import { access, flag, integer, notYet, shaperRule } from '../../core/options.ts'
+import { access, flag, integer, notYet, shaperRule, valuesOf } from '../../core/options.ts'
 import type { ValuesOf } from '../../core/options.ts'
-import { documentFraming } from '../stream/framing.ts'
+import { documentFraming, messageFraming } from '../stream/framing.ts'
 import { clientNs } from '../xml/namespaces.ts'
 import { defaultLimits, unauthenticatedLimits } from '../xml/limits.ts'
 import type { XmlLimits } from '../xml/limits.ts'
@@ -74,9 +75,8 @@ export const c2s = defineListener({
 
 function settingsOf(context: ListenerContext<C2sOptions>, values: C2sOptions): ClientSettings {
   const isOffered = values.starttls || values.starttls_required || values.tls_verify
-  const startTls =
-    values.tls || !isOffered ? 'off' : values.starttls_required ? 'required' : 'optional'
   return {
+    ...sharedSettings(values),
     stream: {
       clock: context.clock,
       log: context.log,
@@ -84,10 +84,38 @@ function settingsOf(context: ListenerContext<C2sOptions>, values: C2sOptions): C
       contentNs: clientNs,
       maxQueued: values.max_fsm_queue,
     },
-    connection: 'c2s',
-    startTls,
+    connection: { plain: 'c2s', encrypted: 'c2s_tls' },
+    startTls: values.tls || !isOffered ? 'off' : values.starttls_required ? 'required' : 'optional',
     tls: context.tls,
     takesCertificates: values.tls_verify,
+  }
+}
+
+/** WebSockets have no options of their own: they take those of the first listener for clients. */
+export function webSocketSettings(context: ListenerContext<unknown>): ClientSettings {
+  const { listeners } = context.services.get(currentConfig).value
+  const first = listeners.find((listener) => listener.module === c2s.name)
+  const values = first?.options.as(options) ?? valuesOf(options, {})
+  return {
+    ...sharedSettings(values),
+    stream: {
+      clock: context.clock,
+      log: context.log,
+      framing: messageFraming,
+      contentNs: clientNs,
+      maxQueued: values.max_fsm_queue,
+    },
+    connection: { plain: 'websocket', encrypted: 'websocket' },
+    startTls: 'off',
+    tls: undefined,
+    takesCertificates: false,
+  }
+}
+
+type SharedSettings = Pick<ClientSettings, 'access' | 'shaper' | 'limits' | 'limitsBeforeAuth'>
+
+function sharedSettings(values: C2sOptions): SharedSettings {
+  return {
     access: values.access,
     shaper: values.shaper,
     limits: limitsOf(defaultLimits, values.max_stanza_size, values.max_stanza_elements),

@@ -128,7 +128,8 @@ export class ClientConnection implements ClientStream, SessionStream, StreamOwne
   }
 
   get connection(): string {
-    return this.isEncrypted ? `${this.#settings.connection}_tls` : this.#settings.connection
+    const { plain, encrypted } = this.#settings.connection
+    return this.isEncrypted ? encrypted : plain
   }
 
   get ip(): string {

@@ -29,8 +29,8 @@ export interface ClientParts {
 /** What a listener says about the streams that come in by it. */
 export interface ClientSettings {
   readonly stream: StreamSettings
-  /** How the connection is called without TLS: `c2s`, `websocket`. */
-  readonly connection: string
+  /** How the connection is called, in ejabberd's words: `c2s`, `c2s_tls`, `websocket`. */
+  readonly connection: { readonly plain: string; readonly encrypted: string }
   readonly startTls: 'off' | 'optional' | 'required'
   /** Certificates for STARTTLS. */
   readonly tls: TlsServerSettings | undefined

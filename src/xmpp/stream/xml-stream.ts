@@ -10,14 +10,12 @@ import type {
 } from '../../core/transport.ts'
 import type { Jid } from '../jid/jid.ts'
 import type { StanzaBytes } from '../stanza/stanza-bytes.ts'
-import { clientNs } from '../xml/namespaces.ts'
 import type { Element } from '../xml/element.ts'
 import type { XmlCondition } from '../xml/errors.ts'
 import type { XmlLimits } from '../xml/limits.ts'
-import { StreamParser } from '../xml/stream-parser.ts'
 import type { StreamHandler, StreamHead } from '../xml/stream-parser.ts'
 import { writeElement } from '../xml/write.ts'
-import type { Framing, OutgoingHead } from './framing.ts'
+import type { Framing, OutgoingHead, StreamReader } from './framing.ts'
 import { streamError } from './stream-error.ts'
 import type { StreamCondition } from './stream-error.ts'
 
@@ -63,13 +61,13 @@ export class XmlStream implements TransportHandler, StreamHandler {
   readonly transport: Transport
   readonly #settings: StreamSettings
   readonly #owner: StreamOwner
-  readonly #parser: StreamParser
+  readonly #reader: StreamReader
   #isOpen = false
   #isEnded = false
   /** Bits of `stop`. */
   #stops = 0
-  /** Read, but not looked at, because reading has stopped. */
-  #rest: Buffer | undefined
+  /** Read, but not looked at, because reading has stopped: in the pieces in which it came. */
+  #rest: Buffer[] = []
   #bucket: TokenBucket | undefined
   /** Stanzas since the transport had enough. */
   #queued = 0
@@ -84,7 +82,7 @@ export class XmlStream implements TransportHandler, StreamHandler {
     this.transport = transport
     this.#owner = owner
     this.#settings = settings
-    this.#parser = new StreamParser({ handler: this, limits, contentNs: clientNs })
+    this.#reader = settings.framing.createReader(this, limits)
   }
 
   get isEnded(): boolean {
@@ -96,7 +94,7 @@ export class XmlStream implements TransportHandler, StreamHandler {
   }
 
   set limits(limits: XmlLimits) {
-    this.#parser.limits = limits
+    this.#reader.limits = limits
   }
 
   /** How fast may be read; undefined is without limit. */
@@ -136,7 +134,7 @@ export class XmlStream implements TransportHandler, StreamHandler {
   /** Both sides open their streams anew (RFC 6120 §4.3.3). */
   restart(): void {
     this.#isOpen = false
-    this.#parser.reset()
+    this.#reader.reset()
   }
 
   /**
@@ -145,9 +143,9 @@ export class XmlStream implements TransportHandler, StreamHandler {
    * through TLS (RFC 6120 §5.4.3.1), so the stream has to end.
    */
   async startTls(consent: Element, settings: TlsServerSettings): Promise<'done' | 'premature'> {
-    const rest = this.#rest
-    this.#rest = undefined
-    if (rest !== undefined && !/^[ \t\r\n]*$/.test(rest.toString('latin1'))) return 'premature'
+    const rest = Buffer.concat(this.#rest)
+    this.#rest = []
+    if (!/^[ \t\r\n]*$/.test(rest.toString('latin1'))) return 'premature'
     this.sendElement(consent)
     await this.transport.startTls(settings)
     this.restart()
@@ -170,7 +168,7 @@ export class XmlStream implements TransportHandler, StreamHandler {
     const bytes = buffer.subarray(start, end)
     if (this.#stops === 0) this.#feed(bytes)
     // Little: reading was paused, this was on its way already.
-    else this.#rest = Buffer.concat(this.#rest === undefined ? [bytes] : [this.#rest, bytes])
+    else this.#rest.push(Buffer.from(bytes))
     const pauseMs = this.#bucket?.take(bytes.length, this.#settings.clock.monotonic()) ?? 0
     if (pauseMs === 0 || this.#isEnded) return
     this.#stop(stop.shaper)
@@ -185,7 +183,7 @@ export class XmlStream implements TransportHandler, StreamHandler {
   closed(reason: CloseReason): void {
     if (this.#isEnded) return
     this.#isEnded = true
-    this.#rest = undefined
+    this.#rest = []
     this.#owner.ended({ kind: 'lost', reason })
   }
 
@@ -209,8 +207,8 @@ export class XmlStream implements TransportHandler, StreamHandler {
 
   #feed(bytes: Uint8Array): void {
     try {
-      const rest = this.#parser.push(bytes)
-      if (rest !== undefined && !this.#isEnded) this.#rest = Buffer.from(rest)
+      const rest = this.#reader.push(bytes)
+      if (rest !== undefined && !this.#isEnded) this.#rest.unshift(Buffer.from(rest))
     } catch (error) {
       this.#failed(error)
     }
@@ -218,7 +216,7 @@ export class XmlStream implements TransportHandler, StreamHandler {
 
   #stop(why: number): void {
     if (this.#stops === 0) {
-      this.#parser.pause()
+      this.#reader.pause()
       this.transport.pause()
     }
     this.#stops |= why
@@ -228,11 +226,15 @@ export class XmlStream implements TransportHandler, StreamHandler {
     if (this.#stops === 0 || this.#isEnded) return
     this.#stops &= ~why
     if (this.#stops !== 0) return
-    this.#parser.resume()
-    const rest = this.#rest
-    this.#rest = undefined
-    if (rest !== undefined) this.#feed(rest)
-    if (this.#stops === 0) this.transport.resume()
+    this.#reader.resume()
+    while (this.#stops === 0 && !this.#isEnded) {
+      const rest = this.#rest.shift()
+      if (rest === undefined) {
+        this.transport.resume()
+        return
+      }
+      this.#feed(rest)
+    }
   }
 
   /** Who does not read its answers gets no more of them: its own requests wait, too. */
@@ -247,7 +249,7 @@ export class XmlStream implements TransportHandler, StreamHandler {
       'Closing a stream whose peer does not read',
     )
     this.#isEnded = true
-    this.#rest = undefined
+    this.#rest = []
     // A stream error would wait behind all that it does not read.
     this.transport.destroy()
     this.#owner.ended({ kind: 'lost', reason: 'overflow' })
@@ -257,7 +259,7 @@ export class XmlStream implements TransportHandler, StreamHandler {
     if (!this.#isOpen) this.sendHead(this.#owner.headForError())
     this.transport.writeText(this.#settings.framing.foot)
     this.#isEnded = true
-    this.#rest = undefined
+    this.#rest = []
     this.transport.close()
     this.#owner.ended(end)
   }
