@@ -133,6 +133,7 @@ describe('accounts', () => {
     assert.deepEqual(await directory.setPassword(elsewhere, 'x'), err('invalid-jid'))
     assert.deepEqual(await directory.remove(elsewhere), err('invalid-jid'))
     assert.deepEqual(await directory.admit(elsewhere), err('not-authorized'))
+    assert.equal((await directory.scramKeys(elsewhere, 'sha1')).isReal, false)
   })
 })
 

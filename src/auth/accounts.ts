@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import {
   accountAdministration,
@@ -34,7 +35,7 @@ import { checkNewLocalpart } from '../xmpp/jid/precis.ts'
 import { configuredScram, scramHashes, storedForms } from './auth-options.ts'
 import type { AuthOptions } from './auth-options.ts'
 import { BackendError } from './backend.ts'
-import { Derivations } from './derivations.ts'
+import { Derivations, madeUpKeys } from './derivations.ts'
 import { HostAccounts } from './host-accounts.ts'
 import type { AuthTools, HostParts } from './host-accounts.ts'
 import { prepPassword } from './password.ts'
@@ -52,6 +53,8 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
   readonly derivations: Derivations
   readonly #tools: AuthTools
   readonly #metrics: Metrics
+  /** For made-up keys of accounts at hosts that are not served. */
+  readonly #secret = randomBytes(32)
   readonly #hosts = new Map<string, { readonly parts: HostParts; accounts: HostAccounts }>()
 
   constructor({ metrics, ...tools }: AccountTools) {
@@ -144,7 +147,7 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
     hash: ScramHash,
   ): Promise<ScramKeys & { readonly isReal: boolean }> {
     const place = this.#find(account)
-    if (place === undefined) throw new Error(`The host of "${account}" is not served`)
+    if (place === undefined) return { ...madeUpKeys(this.#secret, account, hash), isReal: false }
     return place.host.scramKeys(place.local, hash)
   }
 
@@ -177,7 +180,10 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
       .counter('linnet_sign_ins_total', 'Attempts to sign in', { protocol, result })
       .add()
     if (!isSuccess) this.#tools.log.info({ host, account, protocol, ip }, 'Sign-in failed')
-    this.#hosts.get(host)?.accounts.hooks.emit(signInTried, attempt, account, isSuccess)
+    // Over MQTT an account may be of another host than the one that its user name goes to by default.
+    const own = account === undefined ? undefined : this.#hosts.get(domainpart(account))
+    const served = own ?? this.#hosts.get(host)
+    served?.accounts.hooks.emit(signInTried, attempt, account, isSuccess)
   }
 
   admitGuest(host: HostName): BareJid | undefined {

@@ -65,10 +65,12 @@ export class TestAccounts implements AsyncDisposable {
   readonly directory: AccountDirectory
   readonly store: HostStore
   readonly file: string
+  readonly options: AuthOptions
   readonly #database: Store
   readonly #dir: string
 
-  private constructor(database: Store, dir: string, file: string) {
+  private constructor(database: Store, dir: string, file: string, options: AuthOptions) {
+    this.options = options
     this.#database = database
     this.#dir = dir
     this.file = file
@@ -94,7 +96,7 @@ export class TestAccounts implements AsyncDisposable {
     const { multihost = true } = settings
     const clock = new TestClock()
     const database = await openStore({ type: 'sqlite', file, multihost }, { log: silentLog, clock })
-    const opened = new TestAccounts(database, dir, file)
+    const opened = new TestAccounts(database, dir, file, options)
     await opened.directory.addHost(
       { host: opened.host, hooks: opened.hooks, storeFor: () => opened.store },
       options,
