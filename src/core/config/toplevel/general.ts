@@ -41,8 +41,11 @@ export const general = {
       {},
       'Lists and maps that are longer for a host, by host.',
     ),
-    hosts_alias: notYet(
-      map(t.text, t.domain, {}, 'Other names (globs) under which HTTP requests reach a host.'),
+    hosts_alias: map(
+      t.glob,
+      t.domain,
+      {},
+      'Other names (globs) under which HTTP requests reach a host.',
     ),
     define_macro: map(
       t.text,
