@@ -22,7 +22,12 @@ const result = spawnSync(
     ...(process.env['CI'] === undefined ? [] : ['--test-reporter=spec']),
     ...files,
   ],
-  { encoding: 'utf8', stdio: ['inherit', 'pipe', 'inherit'], maxBuffer: 1 << 30 },
+  {
+    env: { ...process.env, LINNET_TEST_POISON: '1' },
+    encoding: 'utf8',
+    stdio: ['inherit', 'pipe', 'inherit'],
+    maxBuffer: 1 << 30,
+  },
 )
 process.stdout.write(result.stdout)
 if (result.status !== 0) process.exit(result.status ?? 1)

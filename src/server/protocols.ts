@@ -1,15 +1,17 @@
 import type { ListenerModule } from '../core/listener.ts'
 import type { ContextExtension } from '../core/module.ts'
 import type { Services } from '../core/service.ts'
+import type { RequestHandler } from '../http/handler.ts'
+import { httpListener } from '../http/listener.ts'
 import { c2s } from '../xmpp/c2s/c2s.ts'
 import { Xmpp } from '../xmpp/xmpp.ts'
 import type { VirtualHost } from './virtual-host.ts'
 
-/** What may stand under `listen:`. */
-export const listenerModules: readonly ListenerModule[] = [c2s]
-
 /** What may stand under `request_handlers`. */
-export const requestHandlers: readonly { readonly name: string }[] = []
+export const requestHandlers: readonly RequestHandler[] = []
+
+/** What may stand under `listen:`. */
+export const listenerModules: readonly ListenerModule[] = [c2s, httpListener(requestHandlers)]
 
 /** The protocols of the server: what they need of hosts, and their goodbye at a stop. */
 export class Protocols {
