@@ -9,6 +9,7 @@ import { Services } from '../core/service.ts'
 import { clock, hosts } from '../core/shared.ts'
 import type { Host } from '../core/shared.ts'
 import { sessionRegistry } from '../core/sessions.ts'
+import { banCommands } from './accounts-bans.ts'
 import { accountCommands } from './accounts.ts'
 
 /** Runs commands over accounts of the host `localhost`. */
@@ -19,7 +20,7 @@ class Shell implements AsyncDisposable {
 
   private constructor(accounts: TestAccounts) {
     this.accounts = accounts
-    for (const command of accountCommands) this.#commands.add(command)
+    for (const command of [...accountCommands, ...banCommands]) this.#commands.add(command)
     accounts.directory.provide(this.#services)
     this.#services.provide(clock, accounts.clock)
     this.#services.provide(sessionRegistry, accounts.sessions)

@@ -14,7 +14,6 @@ import {
   user,
   word,
 } from './accounts-arguments.ts'
-import { banCommands } from './accounts-bans.ts'
 
 /*
  * Names, arguments, results and sentences are ejabberd's, as its ejabberdctl and HTTP API show them. A `rescode` other than 0 is
@@ -160,7 +159,6 @@ export const accountCommands: readonly Command[] = [
       return done
     },
   }),
-  ...banCommands,
 ]
 
 /** The hashes of Erlang's crypto application that there are here, by its names. */
