@@ -106,7 +106,7 @@ function tableOf(services: Services, clock: Clock): FailureTable {
 
 const sweepMs = 10 * 60_000
 
-/** Taken into the docs as well. */
+/** Lets an address, or a network, try again at once. */
 export const unbanIp = defineCommand({
   name: 'unban_ip',
   tags: ['accounts'],
