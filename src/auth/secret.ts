@@ -27,13 +27,18 @@ const migrations: readonly Migration[] = [
  */
 export async function readSecret(store: HostStore, name: string): Promise<Buffer> {
   await store.migrate('auth', migrations)
-  const value = await store.transaction(async (tx) => {
-    const query = store.table('linnet_secret').select().select('value').where('name', '=', name)
-    const found = await tx.first(query)
-    if (found !== undefined) return found.value
-    const made = randomBytes(32).toString('base64')
-    await tx.write(store.table('linnet_secret').insert({ name, value: made }))
-    return made
-  })
+  const table = store.table('linnet_secret')
+  const find = async (): Promise<string | undefined> =>
+    (await store.first(table.select().select('value').where('name', '=', name)))?.value
+  let value = await find()
+  if (value === undefined) {
+    value = randomBytes(32).toString('base64')
+    const outcome = await store.write(table.insert({ name, value })).settled
+    if (!outcome.ok) {
+      // Another node was faster: its secret is everybody's.
+      if (outcome.error.code === 'constraint') value = await find()
+      if (outcome.error.code !== 'constraint' || value === undefined) throw outcome.error
+    }
+  }
   return Buffer.from(value, 'base64')
 }
