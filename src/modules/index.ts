@@ -2,6 +2,7 @@ import type { ModuleDefinition } from '../core/module.ts'
 import { disco } from './disco.ts'
 import { fail2ban } from './fail2ban.ts'
 import { last } from './last.ts'
+import { mqtt } from './mqtt.ts'
 import { offline } from './offline/offline.ts'
 import { ping } from './ping.ts'
 import { roster } from './roster/roster.ts'
@@ -13,6 +14,7 @@ export const modules: readonly ModuleDefinition[] = [
   disco,
   fail2ban,
   last,
+  mqtt,
   offline,
   ping,
   roster,
