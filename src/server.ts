@@ -333,8 +333,9 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     this.log.info('Server is stopping')
     await this.#network.closeListeners()
     this.#protocols.shutDown()
-    await this.#network.closeConnections()
     for (const host of [...this.#hosts.all].reverse()) await host.stop()
+    // MQTT clients have had their goodbye from the modules; what lingers is cut off.
+    await this.#network.closeConnections()
     await this.#accounts[Symbol.asyncDispose]()
     await this.#stores.close()
     await this.#control?.[Symbol.asyncDispose]()
