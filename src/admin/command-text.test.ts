@@ -153,6 +153,7 @@ test('prints failures in the three forms of ejabberdctl', () => {
     '{not_found,"unknown_user"}\n',
   )
   assert.equal(formatError(new CommandError('invalid_password', '')), 'invalid_password\n')
+  assert.equal(formatError(new CommandError('error', 'invalid_password')), 'invalid_password\n')
   assert.equal(formatError(new CommandError('error', 'one\ntwo')), 'Error: error\none\ntwo\n')
 })
 

@@ -146,6 +146,8 @@ export function formatResult(command: Command, value: CommandValue, version: num
 export function formatError(error: CommandError): string {
   const { code, message, number } = error
   if (number > 0) return `Error: ${code}: ${line(message)}`
+  // A word alone is an atom that ejabberd throws.
+  if (code === 'error' && /^[a-z]\w*$/.test(message)) return `${message}\n`
   if (code === 'error') {
     // Several lines (what is wrong with a configuration) are for reading: no quotes, no escapes.
     return `Error: error\n${message.includes('\n') ? line(message) : `Error: ${JSON.stringify(message)}\n`}`
