@@ -16,7 +16,7 @@ import { sessions } from '../xmpp/sessions.ts'
 import { xml } from '../xmpp/xml/element.ts'
 import { formatDateTime } from '../xmpp/payloads/date-time.ts'
 import { cacheOptions } from './cache.ts'
-import { dbTypeOption, storeOf } from './module-store.ts'
+import { dbTypeOption } from './db-type.ts'
 
 const ns = 'jabber:iq:last'
 
@@ -73,7 +73,7 @@ export const last = defineModule({
     ),
   },
   start(ctx) {
-    const table = new LastTable(storeOf(ctx, ctx.options))
+    const table = new LastTable(ctx.store)
     const routes = ctx.service(router)
     const hooks = routes.host(ctx.host)?.hooks
     const now = (): number => Math.floor(ctx.clock.now() / 1000)

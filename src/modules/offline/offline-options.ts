@@ -1,6 +1,6 @@
 import { flag, notYet, oneOf, shaperRule, t } from '../../core/options.ts'
 import { cacheOptions } from '../cache.ts'
-import { dbTypeOption } from '../module-store.ts'
+import { dbTypeOption } from '../db-type.ts'
 
 export const offlineOptions = {
   access_max_user_messages: shaperRule(

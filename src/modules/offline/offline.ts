@@ -4,7 +4,6 @@ import { shapers } from '../../core/shared.ts'
 import { messageUndeliverable, presenceChanged, presenceUnavailable } from '../../xmpp/hooks.ts'
 import { router } from '../../xmpp/router.ts'
 import { defineSessionState } from '../../xmpp/session-state.ts'
-import { storeOf } from '../module-store.ts'
 import { offlineCommands } from './commands.ts'
 import { OfflineMessages } from './offline-messages.ts'
 import { offlineOptions } from './offline-options.ts'
@@ -21,7 +20,7 @@ export const offline = defineModule({
   start(ctx) {
     const messages = new OfflineMessages({
       host: ctx.host,
-      table: new SpoolTable(storeOf(ctx, ctx.options)),
+      table: new SpoolTable(ctx.store),
       router: ctx.service(router),
       shapers: ctx.service(shapers),
       clock: ctx.clock,

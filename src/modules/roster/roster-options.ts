@@ -1,7 +1,7 @@
 import { access, flag, from } from '../../core/options.ts'
 import type { ValuesOf } from '../../core/options.ts'
 import { cacheOptions } from '../cache.ts'
-import { dbTypeOption } from '../module-store.ts'
+import { dbTypeOption } from '../db-type.ts'
 
 export const rosterOptions = {
   access: access('all', 'Who may change a roster and ask for subscriptions.'),

@@ -16,7 +16,6 @@ import { bareJid } from '../../xmpp/jid/jid.ts'
 import type { BareJid } from '../../xmpp/jid/jid.ts'
 import { router } from '../../xmpp/router.ts'
 import { xml } from '../../xmpp/xml/element.ts'
-import { storeOf } from '../module-store.ts'
 import { rosterCommands } from './commands.ts'
 import { contactOfItem, rosterNs } from './item.ts'
 import type { RosterItem } from './item.ts'
@@ -44,7 +43,7 @@ export const roster = defineModule({
   specs: ['RFC 6121', 'XEP-0237 1.3'],
   options: rosterOptions,
   async start(ctx): Promise<RosterApi> {
-    const table = new RosterTable(storeOf(ctx, ctx.options), ctx.log)
+    const table = new RosterTable(ctx.store, ctx.log)
     await table.store.migrate(ctx.name, rosterMigrations)
     const routes = ctx.service(router)
     const hooks = routes.host(ctx.host)?.hooks
