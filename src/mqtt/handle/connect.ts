@@ -73,7 +73,7 @@ async function signIn(
   if (broker === undefined) return err(ReasonCode.serverUnavailable)
   connection.broker = broker
   const admitted = await authenticate(connection, packet, bareJid(jid), firstHost)
-  if (!admitted.ok) return err(reasonOf(admitted.error))
+  if (!admitted.ok) return admitted
   const ip = connection.transport.peer.ip
   const will = willOf(packet, broker, { jid, ip })
   if (!will.ok) return will
@@ -86,7 +86,7 @@ async function authenticate(
   { password }: Connect,
   account: BareJid,
   firstHost: HostName,
-): Promise<Result<void, SignInError>> {
+): Promise<Result<void, ReasonCode>> {
   const { profile, transport } = connection
   const { services } = profile.brokers
   const attempt: AuthAttempt = { protocol: 'mqtt', ip: transport.peer.ip }
@@ -100,8 +100,10 @@ async function authenticate(
   }
   const bytes = password ?? new Uint8Array(0)
   // A password is text, whatever MQTT lets through.
-  if (!isUtf8(bytes, 0, bytes.length)) return err('not-authorized')
-  return services.get(accounts).checkPassword(account, Buffer.from(bytes).toString('utf8'), attempt)
+  if (!isUtf8(bytes, 0, bytes.length)) return err(ReasonCode.badUserNameOrPassword)
+  const text = Buffer.from(bytes).toString('utf8')
+  const checked = await services.get(accounts).checkPassword(account, text, attempt)
+  return checked.ok ? checked : err(reasonOf(checked.error, ReasonCode.badUserNameOrPassword))
 }
 
 async function admitByCertificate(
@@ -109,15 +111,15 @@ async function admitByCertificate(
   account: BareJid,
   attempt: AuthAttempt,
   isOwner: boolean,
-): Promise<Result<void, SignInError>> {
+): Promise<Result<void, ReasonCode>> {
   const { services } = connection.profile.brokers
   const gate = services.get(signIns)
   const host = domainpart(account)
   const mayTry = await gate.mayTry(host, account, attempt)
-  if (!mayTry.ok) return err('not-authorized')
+  if (!mayTry.ok) return err(ReasonCode.notAuthorized)
   const admitted = isOwner ? await gate.admit(account) : err('not-authorized' as const)
   gate.tried(host, account, attempt, admitted.ok)
-  return admitted
+  return admitted.ok ? admitted : err(reasonOf(admitted.error, ReasonCode.notAuthorized))
 }
 
 /** The common name of a certificate is a JID, or a user of the first host. */
@@ -130,10 +132,10 @@ function accountOf(name: string, firstHost: HostName): BareJid | undefined {
   return user.ok ? makeJid(user.value, firstHost, '') : undefined
 }
 
-function reasonOf(error: SignInError): ReasonCode {
+function reasonOf(error: SignInError, notAuthorized: ReasonCode): ReasonCode {
   switch (error) {
     case 'not-authorized':
-      return ReasonCode.badUserNameOrPassword
+      return notAuthorized
     case 'account-disabled':
       return ReasonCode.banned
     case 'unavailable':
