@@ -7,6 +7,7 @@ import { CommandRegistry } from './core/command.ts'
 import { formatProblems } from './core/config/check.ts'
 import type { Config } from './core/config/config.ts'
 import { diffConfig } from './core/config/diff.ts'
+import type { ConfigDiff } from './core/config/diff.ts'
 import type { ConfigSource } from './core/config/load.ts'
 import { loadConfig } from './core/config/load.ts'
 import { configReloaded, currentConfig } from './core/current-config.ts'
@@ -23,8 +24,11 @@ import { Shapers } from './core/shaper.ts'
 import { AccountDirectory } from './auth/accounts.ts'
 import { authOptionsOf } from './auth/auth-options.ts'
 import { ControlSocket } from './admin/control-socket.ts'
+import type { ControlAnswer, ControlRequest } from './admin/control-socket.ts'
 import { runControl } from './admin/control.ts'
+import { readiness } from './http/health.ts'
 import { commands } from './commands/index.ts'
+import { readiness } from './http/health.ts'
 import { modules } from './modules/index.ts'
 import { Databases } from './server/databases.ts'
 import { builtInConfig } from './server/config-source.ts'
@@ -79,14 +83,18 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
   readonly services = new Services()
   readonly problems: readonly Problem[]
   readonly log: Log
-  /** Resolves when the server has stopped. */
-  readonly ended: Promise<void>
+  /** Resolves when the server has stopped, with whether every part of it could be closed. */
+  readonly ended: Promise<boolean>
   #state: ServerControl['state'] = 'starting'
   #startedAt: number
   readonly #current: { value: Config }
   #control: ControlSocket | undefined
+  /** Settles when the start has succeeded or failed. */
+  #starting: Promise<void> = Promise.resolve()
   #reloading: Promise<string | undefined> = Promise.resolve(undefined)
-  #resolveEnded: () => void = () => undefined
+  /** What the last start or reload could not bring about, for `readyz`. */
+  #failures: readonly string[] = []
+  #resolveEnded: (isClean: boolean) => void = () => undefined
   readonly #settings: ServerSettings
   readonly #clock: Clock
   readonly #logs: Logs
@@ -131,7 +139,10 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     this.#shapers = new Shapers(config, this.#access)
     this.#permissions = new ApiPermissions(config.global.api_permissions, this.#access)
     this.#stores = new Stores({ log: this.#logs.for('storage'), clock: this.#clock })
-    this.#databases = new Databases(settings.dataDir, this.#stores)
+    this.#databases = new Databases(settings.dataDir, this.#stores, {
+      clock: this.#clock,
+      log: this.#logs.for('storage'),
+    })
     this.#accounts = new AccountDirectory({
       clock: this.#clock,
       log: this.#logs.for('auth'),
@@ -158,6 +169,11 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     return this.#state
   }
 
+  /** Why clients should not be sent here. */
+  get reasons(): readonly string[] {
+    return this.#state === 'started' ? [] : [`The server is ${this.#state}`]
+  }
+
   get uptimeMs(): number {
     return this.#clock.monotonic() - this.#startedAt
   }
@@ -178,44 +194,52 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     return this.#network
   }
 
+  /** Why clients should not be sent here now; empty when they should. */
+  get reasons(): readonly string[] {
+    if (this.#state === 'starting') return ['The server is starting']
+    if (this.#state === 'stopping') return ['The server is stopping']
+    return this.#failures
+  }
+
   /** Opens databases, starts the hosts' modules, then opens the ports. Rejects when anything of that fails; then nothing is left open. */
   async start(): Promise<void> {
+    const starting = this.#start()
+    this.#starting = starting.catch(() => undefined)
     try {
-      for (const host of this.#current.value.hosts) await this.#startHost(host)
-      await this.#network.start(this.#current.value)
-      this.#control = await ControlSocket.open(
-        this.#settings.dataDir,
-        (request) =>
-          runControl(
-            { commands: this.#commands, services: this.services, log: this.#logs.for('control') },
-            request,
-          ),
-        this.#logs.for('control'),
-      )
+      await starting
     } catch (error) {
       this.stop()
       await this.ended
       throw error
     }
-    this.#state = 'started'
-    this.#startedAt = this.#clock.monotonic()
-    this.log.info({ hosts: this.#current.value.hosts }, 'Server started')
   }
 
-  /** Reads the configuration again; reloads run one after the other. */
+  /** Reads the configuration again; reloads run one after the other. Resolves with what went wrong, if anything did. */
   reload(): Promise<string | undefined> {
-    this.#reloading = this.#reloading.then(() => this.#reload())
+    // A signal that comes during the start means the file as it is then.
+    this.#reloading = Promise.all([this.#starting, this.#reloading])
+      .then(() => this.#reload())
+      .catch((error: unknown) => {
+        // Not in the way of the next one.
+        this.log.error({ err: error }, 'Cannot reload the configuration')
+        return error instanceof Error ? error.message : String(error)
+      })
     return this.#reloading
+  }
+
+  reopenLog(): void {
+    this.#logFile?.reopen()
+  }
+
+  rotateLog(): void {
+    this.#logFile?.rotate()
   }
 
   /** Begins an orderly stop: no new connections, the clients are told, what is queued is committed. */
   stop(): void {
     if (this.#state === 'stopping') return
     this.#state = 'stopping'
-    this.#stop().catch((error: unknown) => {
-      this.log.error({ err: error }, 'Server failed to stop cleanly')
-      this.#resolveEnded()
-    })
+    void this.#stop()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -234,13 +258,57 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     services.provide(shared.clock, this.#clock)
     services.provide(shared.hosts, this.#hosts)
     services.provide(shared.serverControl, this)
+    services.provide(readiness, this)
     services.provide(sessionRegistry, this.#sessions)
     services.provide(currentConfig, this.#current)
+    services.provide(readiness, this)
     this.#accounts.provide(services)
     for (const command of commands) this.#commands.add(command)
   }
 
+  async #start(): Promise<void> {
+    // First of all, so that two servers never share a data directory.
+    this.#control = await ControlSocket.open(
+      this.#settings.dataDir,
+      (request) => this.#answer(request),
+      this.#logs.for('control'),
+    )
+    for (const host of this.#current.value.hosts) {
+      this.#goOn()
+      await this.#startHost(host)
+    }
+    this.#goOn()
+    await this.#network.start(this.#current.value)
+    this.#goOn()
+    this.#state = 'started'
+    this.#startedAt = this.#clock.monotonic()
+    this.log.info({ hosts: this.#current.value.hosts }, 'Server started')
+  }
+
+  #goOn(): void {
+    if (this.#state === 'stopping') throw new Error('The server was stopped while it started')
+  }
+
+  #answer(request: ControlRequest): ControlAnswer | Promise<ControlAnswer> {
+    const [word] = request.words
+    if (this.#state === 'starting' && word !== 'status' && word !== 'stop') {
+      return { exit: 1, output: 'Error: the server is still starting\n' }
+    }
+    const parts = { commands: this.#commands, services: this.services }
+    return runControl({ ...parts, log: this.#logs.for('control') }, request)
+  }
+
+  /** When it fails, nothing of the host is left. */
   async #startHost(name: HostName): Promise<void> {
+    try {
+      await this.#openHost(name)
+    } catch (error) {
+      await this.#stopHost(name)
+      throw error
+    }
+  }
+
+  async #openHost(name: HostName): Promise<void> {
     const host = await VirtualHost.open(
       name,
       this.#current.value,
@@ -267,18 +335,20 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
 
   async #stopHost(name: HostName): Promise<void> {
     const host = this.#hosts.find(name)
-    if (host === undefined) return
-    for (const session of [...this.#sessions.all()]) {
-      if (session.jid.includes(`@${name}/`)) session.kick('Host removed', 'kicked')
+    if (host !== undefined) {
+      this.#protocols.dismiss(host)
+      await host.stop()
+      this.#protocols.removeHost(host)
+      this.#hosts.remove(name)
     }
-    await host.stop()
-    this.#protocols.removeHost(host)
-    this.#hosts.remove(name)
     await this.#accounts.removeHost(name)
+    await this.#databases.release(name)
   }
 
   async #reload(): Promise<string | undefined> {
     if (this.#state !== 'started') return 'The server is not running'
+    // As other servers do at this signal, for programs that rotate logs.
+    this.reopenLog()
     const { config: next, problems } = await loadConfig(this.#settings.source, configSchema(), {
       version,
       databasePath: this.#settings.dataDir,
@@ -308,6 +378,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
       if (!next.hosts.includes(name)) await this.#stopHost(name)
     }
     const failed: string[] = []
+    this.#warnOfRestart(diff)
     for (const name of next.hosts) {
       try {
         const host = this.#hosts.find(name)
@@ -326,22 +397,46 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     // Handlers of the server as a whole run after those of each host.
     for (const host of this.#hosts.all) host.hooks.emit(configReloaded, before, next)
     this.log.info({ files: next.sources }, 'Configuration reloaded')
+    this.#failures = failed
     return failed.length === 0 ? undefined : failed.join('\n')
   }
 
+  /** Where accounts and messages are kept does not change under the sessions that use them. */
+  #warnOfRestart(diff: ConfigDiff): void {
+    for (const [host, names] of diff.hostOptions) {
+      const options = names.filter((name) => /^(sql_|default_db$)/.test(name))
+      if (options.length === 0) continue
+      this.log.warn({ host, options }, 'Changes of these options take effect at the next start')
+    }
+  }
+
   async #stop(): Promise<void> {
+    await this.#starting
+    await this.#reloading
     this.log.info('Server is stopping')
-    await this.#network.closeListeners()
-    this.#protocols.shutDown()
-    for (const host of [...this.#hosts.all].reverse()) await host.stop()
+    let isClean = true
+    const step = async (what: string, run: () => void | Promise<void>): Promise<void> => {
+      try {
+        await run()
+      } catch (error) {
+        // The other parts have to be closed all the same.
+        isClean = false
+        this.log.error({ err: error }, `Cannot stop ${what} cleanly`)
+      }
+    }
+    await step('listeners', () => this.#network.closeListeners())
+    await step('XMPP', () => this.#protocols.shutDown())
+    for (const host of [...this.#hosts.all].reverse()) {
+      await step(`host ${host.name}`, () => host.stop())
+    }
     // MQTT clients have had their goodbye from the modules; what lingers is cut off.
-    await this.#network.closeConnections()
-    await this.#accounts[Symbol.asyncDispose]()
-    await this.#stores.close()
-    await this.#control?.[Symbol.asyncDispose]()
+    await step('connections', () => this.#network.closeConnections())
+    await step('accounts', () => this.#accounts[Symbol.asyncDispose]())
+    await step('databases', () => this.#stores.close())
+    await step('the control socket', () => this.#control?.[Symbol.asyncDispose]())
     this.log.info('Server has stopped')
     this.#logFile?.close()
-    this.#resolveEnded()
+    this.#resolveEnded(isClean)
   }
 }
 

@@ -1,9 +1,13 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { Clock } from '../core/clock.ts'
 import type { Config } from '../core/config/config.ts'
 import type { HostValues } from '../core/config/toplevel.ts'
+import type { Log } from '../core/log.ts'
 import type { HostStore } from '../core/store.ts'
+import { StorageError } from '../core/store.ts'
 import type { StoreSettings } from '../storage/open.ts'
+import { setAside } from '../storage/sqlite/file.ts'
 import type { Stores } from '../storage/stores.ts'
 import { ejabberdSqliteFile, embeddedSettings } from '../storage/stores.ts'
 
@@ -11,24 +15,54 @@ import { ejabberdSqliteFile, embeddedSettings } from '../storage/stores.ts'
 export class Databases {
   readonly #stores: Stores
   readonly #dataDir: string
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #inUse = new Map<string, StoreSettings[]>()
 
-  constructor(dataDir: string, stores: Stores) {
-    this.#dataDir = dataDir
+  constructor(
+    dataDir: string,
+    stores: Stores,
+    tools: { readonly clock: Clock; readonly log: Log },
+  ) {
     this.#stores = stores
+    this.#dataDir = dataDir
+    this.#clock = tools.clock
+    this.#log = tools.log
   }
 
+  /** Our own file: when it cannot be read, the server goes on with a new one, and the broken one is kept for repair. */
   async embedded(host: string): Promise<HostStore> {
     const settings = embeddedSettings(this.#dataDir)
-    if (settings.type === 'sqlite') mkdirSync(dirname(settings.file), { recursive: true })
-    return this.#stores.open(host, settings)
+    try {
+      return await this.#open(host, settings)
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.code !== 'corrupt') throw error
+      const moved = await setAside(settings.file, this.#clock.now())
+      this.#log.error(
+        { err: error, moved },
+        'The database is broken: it was put aside, and the server starts with an empty one',
+      )
+      return this.#open(host, settings)
+    }
   }
 
   /** The database of the host's `sql_*` options; undefined when nothing of the host is kept there. */
   async sql(host: string, config: Config): Promise<HostStore | undefined> {
-    if (!usesSql(host, config)) return undefined
-    const settings = this.#settings(host, config)
+    return usesSql(host, config) ? this.#open(host, this.#settings(host, config)) : undefined
+  }
+
+  /** Closes what only that host used. */
+  async release(host: string): Promise<void> {
+    const settings = this.#inUse.get(host) ?? []
+    this.#inUse.delete(host)
+    for (const each of settings) await this.#stores.release(host, each)
+  }
+
+  async #open(host: string, settings: StoreSettings): Promise<HostStore> {
     if (settings.type === 'sqlite') mkdirSync(dirname(settings.file), { recursive: true })
-    return this.#stores.open(host, settings)
+    const store = await this.#stores.open(host, settings)
+    this.#inUse.getOrInsertComputed(host, () => []).push(settings)
+    return store
   }
 
   #settings(host: string, config: Config): StoreSettings {

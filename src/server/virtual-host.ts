@@ -16,17 +16,20 @@ export class VirtualHost implements Host {
   readonly hooks: Hooks
   readonly modules: ModuleHost
   readonly #embedded: HostStore
-  readonly #sql: HostStore | undefined
+  #sql: HostStore | undefined
+  readonly #databases: Databases
   readonly #default: HostStore
 
   private constructor(
     name: HostName,
     hooks: Hooks,
+    databases: Databases,
     stores: { embedded: HostStore; sql: HostStore | undefined; isSqlDefault: boolean },
     createModules: (host: Pick<HostParts, 'host' | 'hooks' | 'storeFor'>) => ModuleHost,
   ) {
     this.name = name
     this.hooks = hooks
+    this.#databases = databases
     this.#embedded = stores.embedded
     this.#sql = stores.sql
     this.#default = stores.isSqlDefault && stores.sql !== undefined ? stores.sql : stores.embedded
@@ -51,6 +54,7 @@ export class VirtualHost implements Host {
     return new VirtualHost(
       name,
       hooks,
+      databases,
       stores,
       (own) => new ModuleHost({ ...parts, ...own }, definitions),
     )
@@ -68,9 +72,11 @@ export class VirtualHost implements Host {
 
   /** Stops what is gone, hands changed options over, starts what is new. */
   async reload(config: Config, changes: ModuleChanges | undefined): Promise<void> {
-    if (changes === undefined) return
+    // A module may be the first of the host to keep something in SQL.
+    this.#sql ??= await this.#databases.sql(this.name, config)
+    // Even if nothing changed: a module that could not start the last time is tried again.
     await this.modules.apply(config.modules(this.name))
-    for (const changed of changes.changed) await this.modules.reload(changed)
+    for (const changed of changes?.changed ?? []) await this.modules.reload(changed)
   }
 
   async stop(): Promise<void> {
