@@ -26,7 +26,6 @@ import { authOptionsOf } from './auth/auth-options.ts'
 import { ControlSocket } from './admin/control-socket.ts'
 import type { ControlAnswer, ControlRequest } from './admin/control-socket.ts'
 import { runControl } from './admin/control.ts'
-import { readiness } from './http/health.ts'
 import { commands } from './commands/index.ts'
 import { readiness } from './http/health.ts'
 import { modules } from './modules/index.ts'
@@ -169,11 +168,6 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     return this.#state
   }
 
-  /** Why clients should not be sent here. */
-  get reasons(): readonly string[] {
-    return this.#state === 'started' ? [] : [`The server is ${this.#state}`]
-  }
-
   get uptimeMs(): number {
     return this.#clock.monotonic() - this.#startedAt
   }
@@ -258,7 +252,6 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
     services.provide(shared.clock, this.#clock)
     services.provide(shared.hosts, this.#hosts)
     services.provide(shared.serverControl, this)
-    services.provide(readiness, this)
     services.provide(sessionRegistry, this.#sessions)
     services.provide(currentConfig, this.#current)
     services.provide(readiness, this)
