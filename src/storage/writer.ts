@@ -246,7 +246,11 @@ export class Writer {
   }
 
   #commit(batch: readonly QueuedWrite[]): void {
-    const committing = this.#driver.commit(batch)
+    // A ticket that settles lets go of its statements, which then have to be somebody else's.
+    const operations = this.#ackBeforeCommit
+      ? batch.map(({ statements }) => ({ statements }))
+      : batch
+    const committing = this.#driver.commit(operations)
     if (this.#ackBeforeCommit)
       settleAll(
         batch,
