@@ -55,7 +55,10 @@ async function local(what: 'serve' | 'check-config', argv: readonly string[]): P
     return checkConfig(options)
   }
   const { serve } = await import('./server/serve.ts')
-  return serve(options)
+  const code = await serve(options, (status) => process.exit(status))
+  // Should a driver still hold a handle: everything is closed and committed, so nobody waits for it.
+  setTimeout(() => process.exit(code), 1000).unref()
+  return code
 }
 
 async function control(argv: readonly string[]): Promise<number> {

@@ -51,7 +51,7 @@ export class ControlSocket implements AsyncDisposable {
 
   static async open(
     dataDir: string,
-    answer: (request: ControlRequest) => Promise<ControlAnswer>,
+    answer: (request: ControlRequest) => ControlAnswer | Promise<ControlAnswer>,
     log: Log,
   ): Promise<ControlSocket> {
     const { path, isRecorded } = controlSocketPath(dataDir)
@@ -78,7 +78,7 @@ export class ControlSocket implements AsyncDisposable {
 
   #serve(
     connection: Socket,
-    answer: (request: ControlRequest) => Promise<ControlAnswer>,
+    answer: (request: ControlRequest) => ControlAnswer | Promise<ControlAnswer>,
     log: Log,
   ): void {
     this.#sockets.add(connection)
@@ -119,7 +119,7 @@ export class ControlSocket implements AsyncDisposable {
 
 async function answerLine(
   line: string,
-  answer: (request: ControlRequest) => Promise<ControlAnswer>,
+  answer: (request: ControlRequest) => ControlAnswer | Promise<ControlAnswer>,
 ): Promise<ControlAnswer> {
   const request = parseRequest(line)
   if (request === undefined) return { exit: 1, output: 'Error: malformed control request\n' }

@@ -87,6 +87,26 @@ export const serverCommands: readonly Command[] = [
     },
   }),
   defineCommand({
+    name: 'reopen_log',
+    tags: ['logs'],
+    summary: 'Open the log file anew, after another program has moved it',
+    result: 'rescode',
+    run: (_args, context) => {
+      context.service(serverControl).reopenLog()
+      return done
+    },
+  }),
+  defineCommand({
+    name: 'rotate_log',
+    tags: ['logs'],
+    summary: 'Put the log file aside and begin a new one',
+    result: 'rescode',
+    run: (_args, context) => {
+      context.service(serverControl).rotateLog()
+      return done
+    },
+  }),
+  defineCommand({
     name: 'registered_vhosts',
     tags: ['server'],
     summary: 'List the virtual hosts that are served',

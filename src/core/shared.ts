@@ -52,6 +52,10 @@ export interface ServerControl {
   readonly state: 'starting' | 'started' | 'stopping'
   /** Reads the configuration again; what is wrong with it, or undefined when it is in force. */
   reload(): Promise<string | undefined>
+  /** Opens the log file anew, after another program has moved it. Nothing without a log file. */
+  reopenLog(): void
+  /** Puts the log file aside and begins a new one. Nothing without a log file. */
+  rotateLog(): void
   /** Begins an orderly stop and returns at once. */
   stop(): void
 }

@@ -173,11 +173,16 @@ export class ModuleServer implements AsyncDisposable {
   }
 
   #control(): ServerControl {
+    const uptimeMs = (): number => this.uptimeMs
     return {
       version: '0.0.0',
       state: 'started',
-      uptimeMs: this.uptimeMs,
+      get uptimeMs() {
+        return uptimeMs()
+      },
       reload: () => Promise.resolve(undefined),
+      reopenLog: () => undefined,
+      rotateLog: () => undefined,
       stop: () => undefined,
     }
   }
