@@ -13,6 +13,8 @@ export class HttpConnection implements Sender {
   readonly tls: TlsInfo | undefined
   readonly isTls: boolean
   readonly sendTimeoutMs: number
+  /** The connection ends with an answer that was given: what follows in the same packet is not for us. */
+  isLastAnswered = false
   /** Of requests that wait for the end of their answer. */
   readonly #responses = new Set<ServerResponse>()
   /** Since when there is no request, and what had been read by then. */

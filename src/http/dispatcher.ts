@@ -94,7 +94,7 @@ export class Dispatcher {
     isHeldBack: boolean,
   ): Promise<void> {
     let request: ServedRequest | undefined
-    let closeAfter = this.isStopping
+    let closeAfter = false
     let answer: HttpAnswer
     try {
       const decision = this.#decisions.get(raw)
@@ -119,7 +119,7 @@ export class Dispatcher {
       if (answer.body instanceof Readable) answer.body.destroy()
       return
     }
-    this.#send(connection, raw, response, answer, closeAfter)
+    this.#send(connection, raw, response, answer, closeAfter || this.isStopping)
   }
 
   /** Whether the connection becomes a WebSocket; if not, `serve` answers. */
@@ -252,6 +252,7 @@ export class Dispatcher {
     answer: HttpAnswer,
     closeAfter: boolean,
   ): void {
+    if (closeAfter) connection.isLastAnswered = true
     const settings = {
       isHead: raw.method === 'HEAD',
       customHeaders: this.customHeaders,

@@ -95,7 +95,8 @@ class HttpAcceptor implements StreamAcceptor {
       requireHostHeader: false,
       shouldUpgradeCallback: (request: IncomingMessage) => {
         const connection = this.#connections.get(request.socket)
-        return connection !== undefined && this.#dispatcher.decideUpgrade(connection, request)
+        if (connection === undefined || connection.isLastAnswered) return false
+        return this.#dispatcher.decideUpgrade(connection, request)
       },
     })
     // More are dropped silently by node:http, so that one more tells that there were too many.
@@ -121,6 +122,7 @@ class HttpAcceptor implements StreamAcceptor {
       request.socket.destroy()
       return
     }
+    if (connection.isLastAnswered) return
     connection.requestStarted(response)
     response.once('close', () => {
       connection.requestEnded(request, response, this.#context.clock.monotonic())

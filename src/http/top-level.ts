@@ -28,19 +28,14 @@ export class TopLevel {
   }
 
   get websocketPingIntervalMs(): number {
-    return orNever(this.#global.websocket_ping_interval)
+    return this.#global.websocket_ping_interval
   }
 
   get websocketTimeoutMs(): number {
-    return orNever(this.#global.websocket_timeout)
+    return this.#global.websocket_timeout
   }
 
   get #global() {
     return this.#services.get(currentConfig).value.global
   }
-}
-
-/** ejabberd's documentation says that 0 switches a time off. */
-function orNever(ms: number): number {
-  return ms === 0 ? Infinity : ms
 }

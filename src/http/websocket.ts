@@ -35,7 +35,7 @@ export interface WebSocketSettings {
   readonly keepAlive: KeepAlive
   /** Told of exceptions that a protocol let through: each ends one connection. */
   readonly log: Log
-  /** How long a client may be silent before it is pinged, and then before it is given up. `Infinity`: it never is. */
+  /** How long a client may be silent before it is pinged, and then before it is given up. */
   readonly pingIntervalMs: number
   /** How long a client may be silent at all. */
   readonly timeoutMs: number
