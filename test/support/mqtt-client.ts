@@ -143,13 +143,13 @@ export class MqttClient implements AsyncDisposable {
     return packet as Extract<Packet, { kind: K }> // its kind was compared
   }
 
-  /** The next PUBLISH, acknowledged; says topic and payload. */
+  /** The next PUBLISH, acknowledged; other packets may come before. */
   async receiveMessage(): Promise<Publish & { readonly text: string }> {
-    const publish = await this.receive('publish')
+    const publish = await this.#take('publish')
     if (publish.qos === 1) this.sendAck('puback', publish.packetId)
     if (publish.qos === 2) {
       this.sendAck('pubrec', publish.packetId)
-      await this.receive('pubrel')
+      await this.#take('pubrel', publish.packetId)
       this.sendAck('pubcomp', publish.packetId)
     }
     return { ...publish, text: Buffer.from(publish.payload).toString() }
@@ -190,17 +190,13 @@ export class MqttClient implements AsyncDisposable {
     const packetId = this.sendPublish(topic, payload, options)
     switch (options.qos ?? 0) {
       case 1: {
-        const puback = await this.receive('puback')
-        assert.equal(puback.packetId, packetId)
-        return puback.reasonCode
+        return (await this.#take('puback', packetId)).reasonCode
       }
       case 2: {
-        const pubrec = await this.receive('pubrec')
-        assert.equal(pubrec.packetId, packetId)
+        const pubrec = await this.#take('pubrec', packetId)
         if (pubrec.reasonCode >= 0x80) return pubrec.reasonCode
         this.sendAck('pubrel', packetId)
-        const pubcomp = await this.receive('pubcomp')
-        assert.equal(pubcomp.packetId, packetId)
+        await this.#take('pubcomp', packetId)
         return pubrec.reasonCode
       }
       default:
@@ -267,6 +263,23 @@ export class MqttClient implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.drop()
     return Promise.resolve()
+  }
+
+  /** The next packet of that kind (and identifier), which others may overtake. */
+  async #take<K extends 'publish' | 'puback' | 'pubrec' | 'pubrel' | 'pubcomp'>(
+    kind: K,
+    packetId?: number,
+  ): Promise<Extract<Packet, { kind: K }>> {
+    for (;;) {
+      const at = this.#packets.findIndex(
+        (packet) =>
+          packet.kind === kind && (packetId === undefined || packet.packetId === packetId),
+      )
+      // Its kind was compared.
+      if (at >= 0) return this.#packets.splice(at, 1)[0] as Extract<Packet, { kind: K }>
+      if (this.#isClosed) assert.fail(`Expected ${kind}, the connection was closed`)
+      await this.#woken()
+    }
   }
 
   #received(chunk: Buffer): void {
