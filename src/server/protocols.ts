@@ -9,6 +9,7 @@ import { metricsHandler } from '../http/metrics.ts'
 import { mqttListener } from '../mqtt/listener.ts'
 import { mqttWebSocket } from '../mqtt/websocket.ts'
 import { c2s } from '../xmpp/c2s/c2s.ts'
+import { webSocket as xmppWebSocket } from '../xmpp/c2s/websocket.ts'
 import { domainpart } from '../xmpp/jid/jid.ts'
 import { Xmpp } from '../xmpp/xmpp.ts'
 import type { VirtualHost } from './virtual-host.ts'
@@ -16,6 +17,7 @@ import type { VirtualHost } from './virtual-host.ts'
 /** What may stand under `request_handlers`. */
 export const requestHandlers: readonly RequestHandler[] = [
   mqttWebSocket,
+  xmppWebSocket,
   metricsHandler,
   healthHandler,
 ]
