@@ -7,6 +7,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cat > "$dir/linnet.yml" <<Y
 hosts: [localhost]
 loglevel: error
+auth_password_format: scram
 listen:
   - {port: $port, ip: 127.0.0.1, module: ejabberd_c2s, backlog: 4096, max_stanza_size: 1048576, shaper: none, access: c2s, starttls: true}
   - {port: $((port + 2)), ip: 127.0.0.1, module: ejabberd_c2s, tls: true, shaper: none, access: c2s}
