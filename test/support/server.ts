@@ -25,9 +25,17 @@ export class TestServer implements AsyncDisposable {
   /** Lines of the log, as JSON. */
   readonly log: readonly string[]
   readonly #ownsData: boolean
+  readonly #options: Record<string, unknown>
 
-  private constructor(server: LinnetServer, dataDir: string, ownsData: boolean, log: string[]) {
+  private constructor(
+    server: LinnetServer,
+    options: Record<string, unknown>,
+    dataDir: string,
+    ownsData: boolean,
+    log: string[],
+  ) {
     this.server = server
+    this.#options = options
     this.dataDir = dataDir
     this.#ownsData = ownsData
     this.log = log
@@ -36,14 +44,15 @@ export class TestServer implements AsyncDisposable {
   static async start(options: TestServerOptions = {}): Promise<TestServer> {
     const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'linnet-test-'))
     const lines: string[] = []
+    const written = { hosts: ['localhost'], loglevel: 'debug', ...options.config }
     const server = await createServer({
-      source: { options: { hosts: ['localhost'], loglevel: 'debug', ...options.config } },
+      source: { options: written },
       dataDir,
       log: { format: 'json', destination: { write: (line) => void lines.push(line) } },
       ...(options.clock === undefined ? {} : { clock: options.clock }),
     })
     await server.start()
-    return new TestServer(server, dataDir, options.dataDir === undefined, lines)
+    return new TestServer(server, written, dataDir, options.dataDir === undefined, lines)
   }
 
   /** The port of the nth listener of that module; throws when there is none. */
@@ -55,6 +64,15 @@ export class TestServer implements AsyncDisposable {
     const found = this.server.network.open.filter(({ entry }) => entry.module === module)[nth]
     if (found === undefined) throw new Error(`No listener of ${module} is open`)
     return found
+  }
+
+  /** Reads the configuration again, after these options were changed in it; those that are undefined are taken out. */
+  reload(changes: Readonly<Record<string, unknown>>): Promise<string | undefined> {
+    for (const [name, value] of Object.entries(changes)) {
+      if (value === undefined) Reflect.deleteProperty(this.#options, name)
+      else this.#options[name] = value
+    }
+    return this.server.reload()
   }
 
   /** Runs a command as the shell would. */
