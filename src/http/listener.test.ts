@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
-import { loadConfig } from '../core/config/load.ts'
-import { createSchema } from '../core/config/schema.ts'
-import { httpOptions } from './options.ts'
 import type { HttpAnswer } from './handler.ts'
+import { httpOptions } from './options.ts'
 import {
   bodyOf,
+  configOf,
   echoHandler,
   get,
   handlerOf,
@@ -15,7 +12,6 @@ import {
   readUntil,
   startHttp,
   statusOf,
-  until,
 } from './test-support.ts'
 
 const echo = echoHandler('echo')
@@ -45,18 +41,8 @@ describe('request_handlers', () => {
     const socket = await http.connect()
     socket.write('GET /b HTTP/1.1\r\nHost: localhost\r\n\r\n')
     assert.equal(statusOf(await readUntil(socket, 'Found\n')), 404)
-    const schema = createSchema({
-      modules: [],
-      listeners: [['ejabberd_http', httpOptions]],
-      handlers: ['echo'],
-    })
-    const text = `hosts: [localhost]
-listen: [{port: 0, module: ejabberd_http, request_handlers: {/b: echo}}]`
-    const { config } = await loadConfig({ text, file: 'b.yml' }, schema, {
-      version: '0',
-      variables: {},
-    })
-    const options = config?.listeners[0]?.options.as(httpOptions)
+    const config = await configOf({ handlers: [echo], options: 'request_handlers: {/b: echo}' })
+    const options = config.listeners[0]?.options.as(httpOptions)
     // What the core's listeners hand over was parsed with the module's own options.
     http.acceptor.reload?.(options as never)
     socket.write('GET /b HTTP/1.1\r\nHost: localhost\r\n\r\n')
@@ -264,293 +250,6 @@ describe('requests that others might read in another way are refused', () => {
   })
 })
 
-describe('limits', () => {
-  test('headers that are too long or too many get 431', async () => {
-    await using http = await startHttp({
-      handlers: [echo],
-      options: 'request_handlers: {/: echo}',
-      limits: { headBytes: 1000, headers: 10 },
-    })
-    assert.equal(statusOf(await http.say(get('/', `A: ${'x'.repeat(1000)}`))), 431)
-    assert.equal(statusOf(await http.say(get(`/${'x'.repeat(1000)}`))), 431)
-    // With Host and Connection.
-    const headers = Array.from({ length: 8 }, (_, i) => `X-${i}: a`)
-    assert.equal(statusOf(await http.say(get('/', ...headers))), 200)
-    assert.equal(statusOf(await http.say(get('/', ...headers, 'X: a'))), 431)
-  })
-
-  test('a request that does not come to its end in time gets 408', async () => {
-    await using http = await startHttp({
-      handlers: [echo],
-      options: anywhere.replace('test', 'echo'),
-    })
-    const socket = await http.connect()
-    socket.write('GET / HTTP/1.1\r\nHost')
-    await received(http.sockets, 20)
-    http.clock.advance(20_000)
-    socket.write('X')
-    await received(http.sockets, 21)
-    http.clock.advance(9_000)
-    assert.equal(http.sockets.size, 1)
-    http.clock.advance(3_000)
-    const answer = await readToEnd(socket)
-    assert.equal(statusOf(answer), 408)
-  })
-
-  test('a connection without requests is closed after a while, also after some', async () => {
-    await using http = await startHttp({ handlers: [echo], options: 'request_handlers: {/: echo}' })
-    const silent = await http.connect()
-    const socket = await http.connect()
-    for (let i = 0; i < 3; i++) {
-      socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
-      assert.equal(statusOf(await readUntil(socket, '127.0.0.1')), 200)
-    }
-    http.clock.advance(299_000)
-    assert.equal(http.sockets.size, 2)
-    http.clock.advance(2_000)
-    assert.equal(await readToEnd(silent), '')
-    assert.equal(await readToEnd(socket), '')
-  })
-
-  test('a body that is too large is told so, and not read', async () => {
-    const handler = handlerOf(async (request) => {
-      const body = await request.readBody(10)
-      return body.ok ? { status: 200, body: body.value } : { status: 413, body: body.error }
-    })
-    await using http = await startHttp({ handlers: [handler], options: anywhere })
-    const post = get('/').replace('GET', 'POST').trimEnd()
-    const ask = (rest: string): Promise<string> => http.say(`${post}\r\n${rest}`)
-    assert.equal(bodyOf(await ask('Content-Length: 10\r\n\r\n0123456789')), '0123456789')
-    assert.equal(
-      bodyOf(await ask('Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n')),
-      'abc',
-    )
-    assert.equal(bodyOf(await ask('\r\n')), '')
-    assert.equal(bodyOf(await ask('Content-Length: 11\r\n\r\n0123456789')), 'too-large')
-    assert.equal(
-      bodyOf(await ask('Transfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n')),
-      'too-large',
-    )
-  })
-
-  test('a body that does not come ends with a time-out', async () => {
-    const { promise: asked, resolve } = Promise.withResolvers<void>()
-    const handler = handlerOf(async (request) => {
-      const reading = request.readBody()
-      resolve()
-      const body = await reading
-      return { status: 408, body: body.ok ? 'whole' : body.error }
-    })
-    await using http = await startHttp({ handlers: [handler], options: anywhere })
-    const socket = await http.connect()
-    socket.write('POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx')
-    await asked
-    http.clock.advance(60_000)
-    assert.equal(bodyOf(await readUntil(socket, 'timeout')), 'timeout')
-    // Nobody waits long for a rest that nobody wants.
-    http.clock.advance(10_000)
-    assert.equal(await readToEnd(socket), '')
-  })
-
-  test('a streamed body may take long, but not stand still', async () => {
-    const { promise: failed, resolve } = Promise.withResolvers<unknown>()
-    const seen: string[] = []
-    let arrived = Promise.withResolvers<void>()
-    const handler = handlerOf(async (request) => {
-      try {
-        for await (const chunk of request.streamBody()) {
-          seen.push(String(chunk))
-          arrived.resolve()
-        }
-      } catch (error) {
-        resolve(error)
-      }
-      return { status: 200 }
-    })
-    await using http = await startHttp({ handlers: [handler], options: anywhere })
-    const socket = await http.connect()
-    socket.on('error', () => undefined)
-    socket.write('PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n')
-    for (let i = 0; i < 5; i++) {
-      arrived = Promise.withResolvers()
-      socket.write(String(i))
-      await arrived.promise
-      http.clock.advance(29_000)
-    }
-    assert.equal(seen.join(''), '01234')
-    http.clock.advance(60_000)
-    assert.match(String(await failed), /stopped sending/)
-    socket.destroy()
-  })
-
-  test('requests sent without waiting are bounded, and those waiting are given up with it', async () => {
-    const bodies: Readable[] = []
-    const handler = handlerOf(() => {
-      const body = new Readable({ read() {} })
-      bodies.push(body)
-      return { status: 200, body }
-    })
-    await using http = await startHttp({
-      handlers: [handler],
-      options: anywhere,
-      limits: { pipelined: 4 },
-    })
-    const request = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
-    const socket = await http.connect()
-    socket.write(request.repeat(5))
-    await readToEnd(socket)
-    await Promise.all(
-      bodies.map(async (body) => body.closed || (await once(body, 'close').catch(() => undefined))),
-    )
-    assert.equal(bodies.length, 4)
-    assert.ok(bodies.every(({ destroyed }) => destroyed))
-  })
-
-  test('pipelined requests are answered in order', async () => {
-    let first: ((answer: HttpAnswer) => void) | undefined
-    const handler = handlerOf((request) => {
-      if (request.path === '/2') setImmediate(() => first?.({ status: 200, body: 'one' }))
-      if (request.path !== '/1') return { status: 200, body: 'two' }
-      return new Promise((resolve) => (first = resolve))
-    })
-    await using http = await startHttp({ handlers: [handler], options: anywhere })
-    const answers = await http.say(`GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\n${get('/2')}`)
-    assert.match(answers, /one[^]*two$/)
-  })
-
-  test('a reader that takes nothing is cut off after send_timeout', async () => {
-    const handler = handlerOf(() => ({ status: 200, body: Buffer.alloc(64 * 1024 * 1024) }))
-    await using http = await startHttp({ handlers: [handler], options: anywhere })
-    const socket = await http.connect()
-    socket.on('error', () => undefined)
-    socket.pause()
-    socket.write(get('/'))
-    await stalled(http.sockets)
-    http.clock.advance(18_000)
-    await until(() => http.sockets.size === 0)
-    socket.destroy()
-  })
-})
-
-describe('handlers', () => {
-  test('that fail are answered for, and tell clients nothing', async () => {
-    const handler = handlerOf((request) => {
-      if (request.path === '/sync') throw new Error('a secret')
-      if (request.path === '/async') return Promise.reject(new Error('a secret'))
-      if (request.path === '/header') {
-        return { status: 200, headers: { 'x-a': 'b\r\nSet-Cookie: c', 'x-b': 'd' } }
-      }
-      return { status: 200, body: 'fine' }
-    })
-    await using http = await startHttp({ handlers: [handler], options: anywhere })
-    for (const path of ['/sync?token=x', '/async', '/header']) {
-      const answer = await http.say(get(path))
-      assert.equal(statusOf(answer), 500)
-      assert.equal(bodyOf(answer), 'Internal Server Error\n')
-      assert.doesNotMatch(answer, /secret|Set-Cookie|x-b/i)
-    }
-    assert.equal(http.logged.length, 3)
-    assert.match(http.logged[0] ?? '', /a secret.*"path":"\/sync"/)
-    assert.equal(bodyOf(await http.say(get('/'))), 'fine')
-  })
-
-  test('whose stream breaks off do not look as if they were done', async () => {
-    const handler = handlerOf(() => ({
-      status: 200,
-      body: Readable.from(
-        (async function* () {
-          yield 'begin'
-          await Promise.resolve()
-          throw new Error('disk')
-        })(),
-      ),
-    }))
-    await using http = await startHttp({ handlers: [handler], options: anywhere })
-    assert.doesNotMatch(await http.say(get('/')), /0\r\n\r\n$/)
-  })
-
-  test('may answer with text, bytes, a lot of them, a stream or nothing', async () => {
-    const large = Buffer.alloc(1_000_000, 'x')
-    const answers = new Map<string, HttpAnswer>([
-      ['/text', { status: 200, body: 'ünï' }],
-      ['/bytes', { status: 200, body: Buffer.from([1, 2]) }],
-      ['/large', { status: 200, body: large }],
-      ['/stream', { status: 200, body: Readable.from(['a', 'b']) }],
-      ['/none', { status: 204 }],
-      ['/same', { status: 304 }],
-    ])
-    const handler = handlerOf(({ path }) => answers.get(path) ?? { status: 500 })
-    await using http = await startHttp({ handlers: [handler], options: anywhere })
-    const ask = async (path: string): Promise<string> => http.say(get(path))
-    assert.equal(Buffer.from(bodyOf(await ask('/text')), 'latin1').toString(), 'ünï')
-    assert.equal(bodyOf(await ask('/bytes')), '\x01\x02')
-    assert.equal(bodyOf(await ask('/large')), large.toString())
-    assert.match(await ask('/stream'), /(2\r\nab|1\r\na\r\n1\r\nb)\r\n0\r\n\r\n$/)
-    for (const path of ['/none', '/same']) {
-      const answer = await ask(path)
-      assert.equal(bodyOf(answer), '')
-      assert.doesNotMatch(answer, /Content-Length|Transfer-Encoding/)
-    }
-  })
-
-  test('get credentials and query', async () => {
-    const handler = handlerOf(({ credentials, query }) => ({
-      status: 200,
-      body: JSON.stringify([credentials ?? null, query.getAll('a')]),
-    }))
-    await using http = await startHttp({ handlers: [handler], options: anywhere })
-    const ask = async (...headers: string[]): Promise<unknown> =>
-      JSON.parse(bodyOf(await http.say(get('/?a=1&a=%20', ...headers))))
-    const basic = Buffer.from('a@localhost:p:w').toString('base64')
-    assert.deepEqual(await ask(), [null, ['1', ' ']])
-    assert.deepEqual(await ask(`Authorization: basic ${basic}`), [
-      { kind: 'basic', user: 'a@localhost', password: 'p:w' },
-      ['1', ' '],
-    ])
-    assert.deepEqual(await ask('Authorization: Bearer abc.def'), [
-      { kind: 'bearer', token: 'abc.def' },
-      ['1', ' '],
-    ])
-    for (const wrong of [
-      'Basic',
-      'Basic %',
-      'Basic YQ==',
-      'Basic /zo=',
-      'Digest x',
-      'Bearer a b',
-    ]) {
-      assert.deepEqual(await ask(`Authorization: ${wrong}`), [{ kind: 'malformed' }, ['1', ' ']])
-    }
-  })
-
-  test('let a client that asks first go on only when they want the body', async () => {
-    const handler = handlerOf(async (request) => {
-      if (request.path === '/no') return { status: 403 }
-      const body = await request.readBody(5)
-      return body.ok ? { status: 200, body: body.value } : { status: 413 }
-    })
-    await using http = await startHttp({ handlers: [handler], options: anywhere })
-    const head = (path: string, length: number): string =>
-      `PUT ${path} HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`
-    const socket = await http.connect()
-    socket.write(head('/yes', 5))
-    assert.equal(await readUntil(socket, '\r\n\r\n'), 'HTTP/1.1 100 Continue\r\n\r\n')
-    socket.write('12345')
-    assert.equal(bodyOf(await readUntil(socket, '12345')), '12345')
-    socket.destroy()
-    for (const [request, status] of [
-      [head('/no', 5), 403],
-      [head('/yes', 6), 413],
-    ] as const) {
-      const answer = await http.say(request)
-      assert.equal(statusOf(answer), status)
-      assert.match(answer, /Connection: close/)
-    }
-    const other = head('/yes', 5).replace('100-continue', 'miracles')
-    assert.equal(statusOf(await http.say(`${other}12345${get('/no')}`)), 417)
-  })
-})
-
 test('closing ends idle connections at once and others after their answer', async () => {
   const { promise, resolve } = Promise.withResolvers<HttpAnswer>()
   const asked = Promise.withResolvers<void>()
@@ -584,23 +283,3 @@ test('counts what it answers', async () => {
   assert.match(text, /linnet_http_requests_total\{code="2xx"\} 1/)
   assert.match(text, /linnet_http_requests_total\{code="4xx"\} 1/)
 })
-
-type Sockets = ReadonlySet<{ readonly bytesRead: number; readonly bytesWritten: number }>
-
-/** Resolves when the server has read that much on its only connection. */
-async function received(sockets: Sockets, bytes: number): Promise<void> {
-  const [socket] = sockets
-  await until(() => socket === undefined || socket.bytesRead >= bytes)
-}
-
-/** Resolves when nothing has left for some turns: buffers of the system are full. */
-async function stalled(sockets: Sockets): Promise<void> {
-  const [socket] = sockets
-  let seen = -1
-  for (let calm = 0; calm < 200; calm++) {
-    await new Promise((resolve) => setImmediate(resolve))
-    const written = socket?.bytesWritten ?? 0
-    if (written !== seen || written === 0) calm = 0
-    seen = written
-  }
-}

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import { TestClock } from '../core/clock.ts'
+import type { Config } from '../core/config/config.ts'
 import { loadConfig } from '../core/config/load.ts'
 import { createSchema } from '../core/config/schema.ts'
 import { currentConfig } from '../core/current-config.ts'
@@ -58,18 +59,28 @@ export function handlerOf(
   return { name: 'test', handle }
 }
 
-export async function startHttp(settings: HttpSettings): Promise<HttpSetting> {
-  const module = httpListener(settings.handlers, settings.limits)
+/** A configuration with that listener. */
+export async function configOf({
+  handlers,
+  options,
+  global = '',
+}: Pick<HttpSettings, 'handlers' | 'options' | 'global'>): Promise<Config> {
   const schema = createSchema({
     modules: [],
-    listeners: [[module.name, httpOptions]],
-    handlers: settings.handlers.map(({ name }) => name),
+    listeners: [['ejabberd_http', httpOptions]],
+    handlers: handlers.map(({ name }) => name),
   })
-  const text = `hosts: [localhost, other.example]\n${settings.global ?? ''}
-listen: [{port: 0, module: ejabberd_http, ${settings.options}}]\n`
+  const text = `hosts: [localhost, other.example]\n${global}
+listen: [{port: 0, ip: 127.0.0.1, module: ejabberd_http, ${options}}]\n`
   const environment = { version: '0', variables: {} }
   const { config, problems } = await loadConfig({ text, file: 'test.yml' }, schema, environment)
   if (config === undefined) throw new Error(problems.map(({ message }) => message).join('\n'))
+  return config
+}
+
+export async function startHttp(settings: HttpSettings): Promise<HttpSetting> {
+  const module = httpListener(settings.handlers, settings.limits)
+  const config = await configOf(settings)
   const services = new Services()
   services.provide(currentConfig, { value: config })
   const clock = new TestClock()

@@ -7,8 +7,6 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { WebSocket as Client } from 'ws'
 import { systemClock } from '../core/clock.ts'
-import { loadConfig } from '../core/config/load.ts'
-import { createSchema } from '../core/config/schema.ts'
 import { currentConfig } from '../core/current-config.ts'
 import { silentLog } from '../core/log.ts'
 import { Metrics } from '../core/metrics.ts'
@@ -17,7 +15,7 @@ import { Listeners } from '../core/net/listeners.ts'
 import { Services } from '../core/service.ts'
 import type { RequestHandler, WebSocketTransport } from './handler.ts'
 import { httpListener } from './listener.ts'
-import { httpOptions } from './options.ts'
+import { configOf } from './test-support.ts'
 
 test('serves requests and WebSockets over TLS behind the listeners of the core', async (t) => {
   const dataDir = mkdtempSync(join(tmpdir(), 'linnet-http-'))
@@ -40,16 +38,8 @@ test('serves requests and WebSockets over TLS behind the listeners of the core',
     }),
   }
   const module = httpListener([handler])
-  const schema = createSchema({
-    modules: [],
-    listeners: [[module.name, httpOptions]],
-    handlers: ['test'],
-  })
-  const text = `hosts: [localhost]
-listen: [{port: 0, ip: 127.0.0.1, module: ejabberd_http, tls: true, request_handlers: {/: test}}]`
-  const environment = { version: '0', variables: {} }
-  const { config } = await loadConfig({ text, file: 'test.yml' }, schema, environment)
-  assert.ok(config)
+  const options = 'tls: true, request_handlers: {/: test}'
+  const config = await configOf({ handlers: [handler], options })
   const services = new Services()
   services.provide(currentConfig, { value: config })
   const clock = systemClock()
@@ -64,11 +54,11 @@ listen: [{port: 0, ip: 127.0.0.1, module: ejabberd_http, tls: true, request_hand
   })
   assert.deepEqual(await listeners.start(config.listeners), [])
   const port = listeners.open[0]?.address.port ?? 0
-  const options = { servername: 'localhost', rejectUnauthorized: false }
+  const secure = { servername: 'localhost', rejectUnauthorized: false }
 
   const agent = new Agent({ keepAlive: true })
   for (let round = 0; round < 2; round++) {
-    const request = get({ ...options, host: '127.0.0.1', port, agent })
+    const request = get({ ...secure, host: '127.0.0.1', port, agent })
     const [response] = await once(request, 'response')
     let body = ''
     for await (const chunk of response) body += String(chunk)
@@ -76,7 +66,7 @@ listen: [{port: 0, ip: 127.0.0.1, module: ejabberd_http, tls: true, request_hand
   }
   assert.equal(listeners.connections, 1)
 
-  const client = new Client(`wss://127.0.0.1:${port}/`, options)
+  const client = new Client(`wss://127.0.0.1:${port}/`, secure)
   await once(client, 'open')
   client.send(Buffer.from('hello'))
   const [data] = await once(client, 'message')
