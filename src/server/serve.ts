@@ -5,6 +5,7 @@ import { ConfigError, createServer } from '../server.ts'
 import type { LinnetServer, ServerSettings } from '../server.ts'
 import { findConfig, findDataDir } from './config-source.ts'
 import { firstAdmin } from './first-admin.ts'
+import { settleMemory } from './footprint.ts'
 
 /**
  * `linnet serve`: runs until SIGTERM or SIGINT; a second one stops at once (`quit`), SIGHUP reads the configuration again.
@@ -54,6 +55,7 @@ export async function serve(
   }
   const ms = Math.round(performance.now() - startedAt)
   process.stdout.write(`Linnet ${server.version} is ready after ${ms} ms\n`)
+  settleMemory()
   return (await server.ended) ? 0 : 1
 }
 
