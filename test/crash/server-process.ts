@@ -13,14 +13,13 @@ export interface ServerProcessSettings {
   readonly dataDir: string
   readonly config: string
   readonly env?: Readonly<Record<string, string>>
-  /** Put before the program's name: `strace -f …`. */
+  /** Put before the program's name, which it has to become: `strace -D …`. */
   readonly wrapper?: readonly string[]
 }
 
 /** The server as operators run it: `bin/linnet serve`, in a process of its own that may be killed. */
 export class ServerProcess implements AsyncDisposable {
   readonly #child
-  readonly #isWrapped: boolean
   #output = ''
   /** Exit code or signal. */
   readonly ended: Promise<number | string>
@@ -31,11 +30,9 @@ export class ServerProcess implements AsyncDisposable {
     this.#child = spawn(command, args, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      detached: wrapper.length > 0, // a group of its own, so that the wrapper does not die alone
     })
-    this.#isWrapped = wrapper.length > 0
     const child = this.#child
-    const kill = (): void => this.#kill()
+    const kill = (): void => void child.kill('SIGKILL')
     process.on('exit', kill) // should the test end without having disposed of us
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
@@ -71,7 +68,6 @@ export class ServerProcess implements AsyncDisposable {
     return server
   }
 
-  /** Of the process that the shell or `wrapper` became. */
   get pid(): number {
     if (this.#child.pid === undefined) throw new Error('The server was not started')
     return this.#child.pid
@@ -96,7 +92,7 @@ export class ServerProcess implements AsyncDisposable {
 
   /** As a crash would: no goodbye to anybody. */
   async kill(): Promise<void> {
-    this.#kill()
+    this.#child.kill('SIGKILL')
     await this.ended
   }
 
@@ -108,13 +104,6 @@ export class ServerProcess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill()
-  }
-
-  #kill(): void {
-    const { pid, exitCode, signalCode } = this.#child
-    if (pid === undefined || exitCode !== null || signalCode !== null) return
-    if (this.#isWrapped) process.kill(-pid, 'SIGKILL')
-    else this.#child.kill('SIGKILL')
   }
 
   async #untilReady(): Promise<void> {
