@@ -2,6 +2,10 @@
 export class KeyedQueue<K> {
   readonly #last = new Map<K, Promise<void>>()
 
+  isBusy(key: K): boolean {
+    return this.#last.has(key)
+  }
+
   run<T>(key: K, job: () => Promise<T>): Promise<T> {
     const before = this.#last.get(key)
     const done = before === undefined ? job() : before.then(job)

@@ -17,6 +17,7 @@ import { commandRegistry, hosts, logs, serverControl } from '../../src/core/shar
 import type { Host, ServerControl } from '../../src/core/shared.ts'
 import type { HostStore, Store } from '../../src/core/store.ts'
 import { openStore } from '../../src/storage/open.ts'
+import type { StoreSettings } from '../../src/storage/open.ts'
 import { bareJid, jid, parseHostName } from '../../src/xmpp/jid/jid.ts'
 import type { BareJid, HostName } from '../../src/xmpp/jid/jid.ts'
 import type { XmppClient } from './xmpp-client.ts'
@@ -29,6 +30,8 @@ export interface ModuleServerOptions {
   readonly hosts?: readonly string[]
   /** Top-level options. */
   readonly config?: Readonly<Record<string, unknown>>
+  /** A SQLite file of its own unless given. */
+  readonly database?: StoreSettings
 }
 
 /**
@@ -71,12 +74,12 @@ export class ModuleServer implements AsyncDisposable {
   static async start(
     definitions: readonly ModuleDefinition[],
     modules: ModuleOptions,
-    { hosts: names = ['localhost'], config = {} }: ModuleServerOptions = {},
+    { hosts: names = ['localhost'], config = {}, database }: ModuleServerOptions = {},
   ): Promise<ModuleServer> {
     const directory = await mkdtemp(join(tmpdir(), 'linnet-modules-'))
     const file = join(directory, 'linnet.sqlite')
     const tools = { log: silentLog, clock: systemClock() }
-    const store = await openStore({ type: 'sqlite', file, multihost: true }, tools)
+    const store = await openStore(database ?? { type: 'sqlite', file, multihost: true }, tools)
     const xmpp = await XmppServer.start({ hosts: names, config })
     const all = { ...config, hosts: names }
     const server = new ModuleServer(xmpp, definitions, all, store, directory)

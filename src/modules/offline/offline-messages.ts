@@ -19,6 +19,7 @@ import { KeyedQueue } from '../keyed-queue.ts'
 import type { offlineOptions } from './offline-options.ts'
 import type { SpoolRow, SpoolTable } from './spool-table.ts'
 import { storability } from './storability.ts'
+import type { HeldMessages } from './held-messages.ts'
 import { formatStored, isExpired, parseStored } from './stored-message.ts'
 
 /** Messages that are read, handed over and removed at a time. */
@@ -31,6 +32,7 @@ export interface OfflineParts {
   readonly host: HostName
   readonly table: SpoolTable
   readonly router: Router
+  readonly held: HeldMessages
   readonly shapers: Shapers
   readonly clock: Clock
   readonly log: Log
@@ -92,7 +94,19 @@ export class OfflineMessages {
   }
 
   /** Hands out what was kept, in the order in which it came. */
-  deliver(session: Session): Promise<void> {
+  async deliver(session: Session): Promise<void> {
+    const { held } = this.#parts
+    const { account } = session
+    if (this.#counts?.get(localpart(account)) === 0 && !this.#queue.isBusy(account)) return
+    held.begin(session)
+    try {
+      await this.#deliver(session)
+    } finally {
+      held.end(session)
+    }
+  }
+
+  #deliver(session: Session): Promise<void> {
     return this.#queue.run(session.account, async () => {
       const local = localpart(session.account)
       if (this.#counts?.get(local) === 0) return
@@ -147,7 +161,7 @@ export class OfflineMessages {
         continue
       }
       if ((session.priority ?? -1) < 0) break
-      session.deliver(message)
+      this.#parts.held.pass(session, message)
       handed.push(seq)
     }
     // Written at the end of the turn. A crash between that and the removal makes the client get them twice; the other way round

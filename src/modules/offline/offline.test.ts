@@ -9,6 +9,10 @@ import {
   stanzaReceived,
   stanzaRouted,
 } from '../../xmpp/hooks.ts'
+import { jid } from '../../xmpp/jid/jid.ts'
+import { createMessage } from '../../xmpp/stanza/stanza.ts'
+import type { Message } from '../../xmpp/stanza/stanza.ts'
+import { xml } from '../../xmpp/xml/element.ts'
 import { offline } from './offline.ts'
 
 const start = (
@@ -153,6 +157,49 @@ describe('messages for who is not there (XEP-0160)', () => {
     isAvailable.resolve()
     await juliet.receivesAll('<presence/>', delayed('one'))
     assert.deepEqual(await spool(server), [])
+  })
+
+  test('come before those that come while they are handed out (RFC 6120 §10.1)', async () => {
+    await using server = await start()
+    await using romeo = await server.login('romeo')
+    const kept = Array.from({ length: 60 }, (_, index) => `kept ${index}`)
+    await sends(server, romeo, ...kept.map((body) => text(body)))
+    await using juliet = await server.login('juliet')
+    // Sent at the moment when she is available, and when the first of them are on their way.
+    const undo = server.xmpp.hooks().on(
+      presenceChanged,
+      () => server.xmpp.router.route(live(1)),
+      'test',
+      99, // after mod_offline
+    )
+    let passed = 0
+    server.xmpp.hooks().on(
+      stanzaReceived,
+      ({ kind }) => {
+        if (kind === 'message' && ++passed === 10) {
+          queueMicrotask(() => server.xmpp.router.route(live(2)))
+        }
+        return undefined
+      },
+      'test',
+    )
+    const live = (number: number): Message =>
+      createMessage(
+        'chat',
+        { from: jid(romeo.jid), to: jid('juliet@localhost') },
+        xml('body', 'jabber:client', {}, `live ${number}`),
+      )
+    juliet.send('<presence/>')
+    const seen: string[] = []
+    while (seen.length < 62) {
+      const element = await juliet.next()
+      if (element.name === 'message') seen.push(element.childText('body') ?? '')
+    }
+    undo()
+    assert.deepEqual(seen, [...kept, 'live 1', 'live 2'])
+    // Nobody is held back any more.
+    romeo.send(text('later'))
+    await juliet.receives(`<message type='chat'><body>later</body></message>`)
   })
 
   test('are more than one batch', async () => {

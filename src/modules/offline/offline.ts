@@ -5,6 +5,7 @@ import { messageUndeliverable, presenceChanged, presenceUnavailable } from '../.
 import { router } from '../../xmpp/router.ts'
 import { defineSessionState } from '../../xmpp/session-state.ts'
 import { offlineCommands } from './commands.ts'
+import { HeldMessages } from './held-messages.ts'
 import { OfflineMessages } from './offline-messages.ts'
 import { offlineOptions } from './offline-options.ts'
 import { SpoolTable } from './spool-table.ts'
@@ -18,10 +19,16 @@ export const offline = defineModule({
   specs: ['XEP-0160 1.0.1', 'XEP-0203 2.0', 'XEP-0334 1.0.0', 'XEP-0023 1.3'],
   options: offlineOptions,
   start(ctx) {
+    const routes = ctx.service(router)
+    const own = routes.host(ctx.host)
+    if (own === undefined) throw new Error(`The host "${ctx.host}" has no XMPP router`)
+    const held = new HeldMessages(routes, own.hooks)
+    ctx.onStop(() => held.endAll())
     const messages = new OfflineMessages({
       host: ctx.host,
       table: new SpoolTable(ctx.store),
-      router: ctx.service(router),
+      router: routes,
+      held,
       shapers: ctx.service(shapers),
       clock: ctx.clock,
       log: ctx.log,
