@@ -156,6 +156,8 @@ export class Hooks {
     for (const handler of this.#handlers.get(hook) ?? none) {
       try {
         const answer = (handler.run as (...args: Args) => Answer | undefined)(...args)
+        // Who asks again by `decideLater` drops this promise: that it fails is told then.
+        if (answer instanceof Promise) answer.catch(() => undefined)
         if (answer !== undefined) return answer
       } catch (error) {
         this.#failed(hook, handler, error)

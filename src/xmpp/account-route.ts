@@ -38,18 +38,17 @@ export class AccountRoute {
   readonly #router: Router
   readonly #sessions: Sessions
   readonly #accounts: Pick<Accounts, 'exists'>
+  readonly #log: Log
   readonly #lanes: Lanes<BareJid, Journey>
 
   constructor(router: Router, sessions: Sessions, accounts: Pick<Accounts, 'exists'>, log: Log) {
     this.#router = router
     this.#sessions = sessions
     this.#accounts = accounts
+    this.#log = log
     this.#lanes = new Lanes(
       (journey) => this.#start(journey),
-      ({ stanza }, error) => {
-        log.error({ err: error, from: stanza.from, to: stanza.to }, 'Stanza cannot be delivered')
-        router.bounce(stanza, 'internal-server-error')
-      },
+      (journey, error) => this.#failed(journey, error),
     )
   }
 
@@ -62,11 +61,20 @@ export class AccountRoute {
     const account = bareJid(stanza.to)
     const journey = { host, account, stanza, sender, bytes }
     // A request keeps its own stream waiting, not those who write to the account meanwhile.
-    if (stanza.kind === 'iq' && !this.#lanes.isBusy(account)) return this.#start(journey)
+    if (stanza.kind === 'iq' && !this.#lanes.isBusy(account)) {
+      return this.#start(journey)?.catch((error: unknown) => this.#failed(journey, error))
+    }
     const answer = this.#lanes.run(account, journey)
     if (answer !== 'full') return answer
     this.#router.bounce(stanza, 'resource-constraint')
     return undefined
+  }
+
+  /** A backend that does not answer is no fault of the sender's stream. */
+  #failed({ stanza }: Journey, error: unknown): void {
+    const { from, to } = stanza
+    this.#log.error({ err: error, from, to }, 'Stanza cannot be delivered')
+    this.#router.bounce(stanza, 'internal-server-error')
   }
 
   #start(journey: Journey): Promise<void> | undefined {

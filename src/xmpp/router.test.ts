@@ -61,6 +61,7 @@ class World {
       port: 1,
       sendStanza: () => note('stanza'),
       sendElement: () => note('element'),
+      drained: () => undefined,
       close: () => note('closed'),
     }
     const life = { end: (session: Session) => void this.sessions.remove(session) }

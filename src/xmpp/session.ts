@@ -21,6 +21,8 @@ export interface SessionStream {
   sendStanza(to: Jid, bytes: StanzaBytes): void
   /** Queues an element that is no stanza (`<a/>` of XEP-0198, …). */
   sendElement(element: Element): void
+  /** Undefined while the client keeps up; else settles when it does again, or when the stream has ended. */
+  drained(): Promise<void> | undefined
   close(condition: StreamCondition, text?: string): void
 }
 
@@ -153,6 +155,11 @@ export class Session implements ClientSession {
 
   sendElement(element: Element): void {
     this.stream?.sendElement(element)
+  }
+
+  /** Whoever has much for a client waits for this in between: a client that is slow is not one that hangs. */
+  drained(): Promise<void> | undefined {
+    return this.stream?.drained()
   }
 
   /** Ends the stream with a stream error, and the session with it. */

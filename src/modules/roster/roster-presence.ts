@@ -156,8 +156,9 @@ export class RosterPresence {
   async #handOut(session: Session, items: readonly RosterItem[]): Promise<void> {
     try {
       const complete = await this.#rosters.requests(session.account)
-      if (session.available === undefined) return
       for (const item of items) {
+        await session.drained()
+        if (session.available === undefined) return
         session.deliver(requestOf(session.account, item, complete.get(item.jid)))
       }
     } catch (error) {

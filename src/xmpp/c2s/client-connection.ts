@@ -152,6 +152,10 @@ export class ClientConnection implements ClientStream, SessionStream, StreamOwne
     this.#stream.sendStanza(to, bytes)
   }
 
+  drained(): Promise<void> | undefined {
+    return this.#stream.drained()
+  }
+
   close(condition?: StreamCondition, text?: string): void {
     this.#stream.close(condition, text)
   }
@@ -189,6 +193,8 @@ export class ClientConnection implements ClientStream, SessionStream, StreamOwne
     }
     this.#host = host
     this.#lang = lang
+    // What was offered before TLS, or by another host, holds no more, also for who gets no features.
+    if (this.#negotiation !== undefined) this.#negotiation.offer = undefined
     this.#stream.sendHead({
       id: createId(),
       from: host.name,

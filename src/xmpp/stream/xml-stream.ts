@@ -47,7 +47,10 @@ export interface StreamSettings {
   readonly maxQueued: number
 }
 
-/** Stanzas of the largest size must not add up to more, however many may wait. */
+/**
+ * What may wait when another stanza comes, however few that are. A single one may be larger: whoever may send it must not
+ * be able to end the streams of those who get it.
+ */
 const maxQueuedBytes = 8 * 1024 * 1024
 
 /** Why nothing is read at the moment. */
@@ -71,6 +74,7 @@ export class XmlStream implements TransportHandler, StreamHandler {
   #bucket: TokenBucket | undefined
   /** Stanzas since the transport had enough. */
   #queued = 0
+  #drained: PromiseWithResolvers<void> | undefined
 
   /** Begins to read once `start` is called. */
   constructor(
@@ -105,21 +109,27 @@ export class XmlStream implements TransportHandler, StreamHandler {
 
   sendHead(head: OutgoingHead): void {
     this.#isOpen = true
-    this.#sent(
-      this.transport.writeText(this.#settings.framing.head(this.#settings.contentNs, head)),
-    )
+    const { framing, contentNs } = this.#settings
+    this.#sent(this.transport.writeText(framing.head(contentNs, head)), 0)
   }
 
   sendElement(element: Element): void {
     if (this.#isEnded) return
     const { framing, contentNs } = this.#settings
-    this.#sent(this.transport.write(writeElement(element, framing.elementNs(contentNs))))
+    this.#write(writeElement(element, framing.elementNs(contentNs)))
   }
 
   sendStanza(to: Jid, bytes: StanzaBytes): void {
     if (this.#isEnded) return
     const { framing, contentNs } = this.#settings
-    this.#sent(this.transport.write(bytes.for(to, framing.elementNs(contentNs))))
+    this.#write(bytes.for(to, framing.elementNs(contentNs)))
+  }
+
+  /** Undefined while the peer keeps up; else settles when it does again, or when the stream has ended. */
+  drained(): Promise<void> | undefined {
+    if (this.#isEnded || (this.#stops & stop.output) === 0) return undefined
+    this.#drained ??= Promise.withResolvers()
+    return this.#drained.promise
   }
 
   /** Reads nothing more until the promise settles, which must not reject for what a peer can cause. */
@@ -178,13 +188,12 @@ export class XmlStream implements TransportHandler, StreamHandler {
   drain(): void {
     this.#queued = 0
     this.#go(stop.output)
+    this.#settleDrained()
   }
 
   closed(reason: CloseReason): void {
     if (this.#isEnded) return
-    this.#isEnded = true
-    this.#rest = []
-    this.#owner.ended({ kind: 'lost', reason })
+    this.#over({ kind: 'lost', reason })
   }
 
   // From the parser.
@@ -237,31 +246,45 @@ export class XmlStream implements TransportHandler, StreamHandler {
     }
   }
 
+  #write(bytes: Uint8Array): void {
+    this.#sent(this.transport.write(bytes), bytes.length)
+  }
+
   /** Who does not read its answers gets no more of them: its own requests wait, too. */
-  #sent(hasRoom: boolean): void {
+  #sent(hasRoom: boolean, length: number): void {
     if (hasRoom || this.#isEnded) return
     this.#stop(stop.output)
     this.#queued++
     const isFull = this.#queued > this.#settings.maxQueued
-    if (!isFull && this.transport.bufferedBytes <= maxQueuedBytes) return
+    if (!isFull && this.transport.bufferedBytes - length <= maxQueuedBytes) return
     this.#settings.log.warn(
       { ip: this.transport.peer.ip, queued: this.#queued, bytes: this.transport.bufferedBytes },
       'Closing a stream whose peer does not read',
     )
     this.#isEnded = true
-    this.#rest = []
     // A stream error would wait behind all that it does not read.
     this.transport.destroy()
-    this.#owner.ended({ kind: 'lost', reason: 'overflow' })
+    this.#over({ kind: 'lost', reason: 'overflow' })
   }
 
   #end(end: StreamEnd): void {
     if (!this.#isOpen) this.sendHead(this.#owner.headForError())
     this.transport.writeText(this.#settings.framing.foot)
     this.#isEnded = true
-    this.#rest = []
     this.transport.close()
+    this.#over(end)
+  }
+
+  #over(end: StreamEnd): void {
+    this.#isEnded = true
+    this.#rest = []
+    this.#settleDrained()
     this.#owner.ended(end)
+  }
+
+  #settleDrained(): void {
+    this.#drained?.resolve()
+    this.#drained = undefined
   }
 
   /** One bad peer, or one bug of ours that it met, ends one stream. */
