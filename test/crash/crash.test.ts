@@ -27,7 +27,7 @@ test('kill -9 at random moments loses nothing that was acknowledged', async (t) 
 const name = 'the same rounds find losses when the server acknowledges before the commit'
 test(name, { skip: noStrace }, async (t) => {
   const results = await runRounds({
-    rounds: 20,
+    rounds: 50, // about every other finds some
     seed,
     slowRounds: 'all',
     env: { LINNET_TEST_ACK_BEFORE_COMMIT: '1' },

@@ -30,17 +30,18 @@ async function main({ round, seed, journal: path, pid, ...target }: DriverSettin
     journal.open >= enough &&
     operationKinds.every((kind) => journal.acknowledged[kind] >= enoughOfEach)
   const loadMs = random.below(longestLoadMs)
-  const isAtAcknowledgement = random.next() < 0.5
+  // Half of the times at any moment, half right after an acknowledgement: that is when a commit may be missing.
+  const fatalKind =
+    random.next() < 0.5 ? undefined : operationKinds[random.below(operationKinds.length)]
   const kill = (): void => void process.kill(pid, 'SIGKILL')
   let busySince: number | undefined
-  workload.onAcknowledged = () => {
+  workload.onAcknowledged = (kind) => {
     if (busySince === undefined) {
       if (!isBusy()) return
       busySince = performance.now()
-      // Half of the times at any moment, half right after an acknowledgement: that is when a commit may be missing.
-      if (!isAtAcknowledgement) setTimeout(kill, loadMs)
+      if (fatalKind === undefined) setTimeout(kill, loadMs)
     }
-    if (!isAtAcknowledgement || performance.now() - busySince < loadMs) return
+    if (kind !== fatalKind || performance.now() - busySince < loadMs) return
     workload.onAcknowledged = () => undefined
     kill()
   }

@@ -24,7 +24,7 @@ export const slowDisk: readonly string[] = [
   '-e',
   'trace=pwrite64',
   '-e',
-  'inject=pwrite64:delay_enter=300',
+  'inject=pwrite64:delay_enter=200',
   '-o',
   '/dev/null',
 ]

@@ -1,6 +1,6 @@
 import { callServer } from '../../src/admin/control-socket.ts'
 import { xml } from '../../src/xmpp/xml/element.ts'
-import type { JournalWriter, Operation } from './journal.ts'
+import type { JournalWriter, Operation, OperationKind } from './journal.ts'
 import { MqttClient } from './mqtt-client.ts'
 import type { Random } from './random.ts'
 import { XmppClient } from './xmpp-client.ts'
@@ -16,7 +16,7 @@ export interface Target {
 /** Operations of each kind that are on their way at any time: all of them together are what a crash leaves unacknowledged. */
 const windows = { registration: 4, roster: 10, offline: 15, retained: 40, publication: 40 }
 /** Long ones make a commit take longer, so that more of them are caught in the middle. */
-const maxFiller = { message: 4096, value: 16_384, publication: 32_768 }
+const maxFiller = { message: 4096, value: 16_384, publication: 65_536 }
 const counts = { owners: 6, contacts: 30, senders: 3, recipients: 4, topics: 50 }
 
 /**
@@ -40,7 +40,7 @@ export class Workload {
   readonly #contacts = new Set<string>()
   #lastNumber = 0
   /** Called right after an acknowledgement has been written down. */
-  onAcknowledged: () => void = () => undefined
+  onAcknowledged: (kind: OperationKind) => void = () => undefined
 
   constructor(target: Target, round: number, random: Random, journal: JournalWriter) {
     this.#target = target
@@ -130,7 +130,7 @@ export class Workload {
     const answer = await send()
     if (answer === 'lost') return false
     this.#journal.answered(id, answer)
-    if (answer === 'acknowledged') this.onAcknowledged()
+    if (answer === 'acknowledged') this.onAcknowledged(operation.kind)
     return true
   }
 
