@@ -36,7 +36,8 @@ export const rewritings: readonly Rewriting[] = [
   },
 ]
 
-const wrongUsage = 'Wrong arguments exit with 2, as in ejabberd since 24.02; 23.01 exits with 1.'
+const wrongUsage =
+  'Wrong arguments exit with 2, as in newer versions of ejabberd; 23.01 exits with 1.'
 const crash =
   'ejabberd crashes and prints the stack of its process; Linnet says what is wrong in one line.'
 

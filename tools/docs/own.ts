@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Command, CommandType } from '../../src/core/command.ts'
 import { listenerOptions } from '../../src/core/config/listener-options.ts'
-import { optionAreas } from '../../src/core/config/toplevel.ts'
+import { optionAreas, structuralOptions } from '../../src/core/config/toplevel.ts'
 import { describe } from '../../src/core/options.ts'
 import type { OptionMap } from '../../src/core/options.ts'
 import { modules } from '../../src/modules/index.ts'
@@ -49,17 +49,22 @@ export interface Own {
 
 export async function readOwn(root: string): Promise<Own> {
   const sources = findModuleSources(root)
+  const isRead = readerOf(root)
+  const read = (options: readonly OptionDescription[]): readonly OptionDescription[] =>
+    options.map((option) =>
+      option.status !== 'works' || isRead(option.name) ? option : { ...option, status: 'not-yet' },
+    )
   return {
     areas: Object.entries(optionAreas).map(([area, part]) => ({
       area,
-      global: describe(part.global satisfies OptionMap),
-      host: describe(part.host satisfies OptionMap),
+      global: read(describe(part.global satisfies OptionMap)),
+      host: read(describe(part.host satisfies OptionMap)),
     })),
     modules: modules
       .map(({ name, specs, requires, options }) => ({
         name,
-        comment: sources.get(name)?.comment ?? '',
-        file: sources.get(name)?.file,
+        comment: sources.get(`module ${name}`)?.comment ?? '',
+        file: sources.get(`module ${name}`)?.file,
         specs: specs ?? [],
         requires: requires ?? [],
         options: describe(options),
@@ -69,7 +74,7 @@ export async function readOwn(root: string): Promise<Own> {
     listeners: listenerModules
       .map(({ name, transports, options }) => ({
         name,
-        comment: sources.get(name)?.comment ?? '',
+        comment: sources.get(`listener ${name}`)?.comment ?? '',
         transports,
         options: describe(options).filter(({ name: own }) => !Object.hasOwn(listenerOptions, own)),
       }))
@@ -78,6 +83,16 @@ export async function readOwn(root: string): Promise<Own> {
     commands: await findCommands(root),
     shellCommands: ['help'],
   }
+}
+
+/** Tells whether anything but the declaration names a top-level option: one that is read nowhere does not work. */
+function readerOf(root: string): (name: string) => boolean {
+  const words = new Set<string>(structuralOptions)
+  for (const file of sourceFiles(root)) {
+    if (file.startsWith('src/core/config/toplevel')) continue
+    for (const word of readFileSync(join(root, file), 'utf8').match(/\w+/g) ?? []) words.add(word)
+  }
+  return (name) => words.has(name)
 }
 
 /**

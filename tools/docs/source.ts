@@ -62,15 +62,18 @@ export interface ModuleSource {
   readonly comment: string
 }
 
-/** Where each module is defined, by its configuration key, and what its doc comment says. */
+/** Where each module and listener is defined, as `module mod_ping` and `listener mod_mqtt`, and what its doc comment says. */
 export function findModuleSources(root: string): ReadonlyMap<string, ModuleSource> {
   const found = new Map<string, ModuleSource>()
   for (const file of sourceFiles(root)) {
     const text = readFileSync(join(root, file), 'utf8')
     for (const match of text.matchAll(
-      /export const \w+(?:: [^=]+)? = define(?:Module|Listener)(?:<[^(]*>)?\(\{\s*name: '(\w+)'/g,
+      /export const \w+(?:: [^=]+)? = define(Module|Listener)(?:<[^(]*>)?\(\{\s*name: '(\w+)'/g,
     )) {
-      found.set(match[1] ?? '', { file, comment: commentBefore(text, match.index) })
+      found.set(`${match[1]?.toLowerCase() ?? ''} ${match[2] ?? ''}`, {
+        file,
+        comment: commentBefore(text, match.index),
+      })
     }
   }
   return found
