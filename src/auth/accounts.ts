@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import {
   accountAdministration,
+  accountBanned,
   accountRegistered,
   accountRemoved,
   accounts,
@@ -55,6 +56,8 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
   readonly #metrics: Metrics
   /** For made-up keys of accounts at hosts that are not served. */
   readonly #secret = randomBytes(32)
+  /** The last job for each account that is being made or removed. */
+  readonly #turns = new Map<BareJid, Promise<void>>()
   readonly #hosts = new Map<string, { readonly parts: HostParts; accounts: HostAccounts }>()
 
   constructor({ metrics, ...tools }: AccountTools) {
@@ -190,17 +193,8 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
     return this.#hosts.get(host)?.accounts.admitGuest()
   }
 
-  async register(account: BareJid, password: string): Promise<Result<void, AccountError>> {
-    const place = this.#find(account)
-    // Names that exist follow RFC 6122; new ones must do with RFC 7622 as well.
-    if (place === undefined || !checkNewLocalpart(place.local).ok) return err('invalid-jid')
-    if (prepPassword(password) === undefined) return err('invalid-password')
-    const outcome = await this.#answered(() => place.host.register(place.local, password))
-    if (outcome === undefined) return err('unavailable')
-    if (outcome === 'exists') return err('exists')
-    if (outcome === 'refused') return err('not-allowed')
-    place.host.hooks.emit(accountRegistered, account)
-    return ok(undefined)
+  register(account: BareJid, password: string): Promise<Result<void, AccountError>> {
+    return this.#inTurn(account, () => this.#register(account, password))
   }
 
   async setPassword(account: BareJid, password: string): Promise<Result<void, AccountError>> {
@@ -215,21 +209,8 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
     return ok(undefined)
   }
 
-  async remove(account: BareJid): Promise<Result<void, AccountError>> {
-    const place = this.#find(account)
-    if (place === undefined) return err('invalid-jid')
-    const outcome = await this.#answered(async () => {
-      const removed = await place.host.remove(place.local)
-      // Who gets the name next is not banned.
-      if (removed === 'ok') await place.host.bans.remove(place.local)
-      return removed
-    })
-    if (outcome === undefined) return err('unavailable')
-    if (outcome === 'not-found') return err('not-found')
-    if (outcome === 'refused') return err('not-allowed')
-    this.#kick(account, 'Account removed', 'account-removed')
-    await place.host.hooks.emitAndWait(accountRemoved, account)
-    return ok(undefined)
+  remove(account: BareJid): Promise<Result<void, AccountError>> {
+    return this.#inTurn(account, () => this.#remove(account))
   }
 
   list(host: HostName): Promise<readonly string[]> {
@@ -254,6 +235,7 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
     if (outcome === undefined) return err('unavailable')
     if (outcome !== 'ok') return err(outcome)
     this.#kick(account, reason, 'banned')
+    place.host.hooks.emit(accountBanned, account, reason)
     return ok(undefined)
   }
 
@@ -299,6 +281,53 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
     return this.#host(host).convertToScram(
       scramHashes(wanted.length > 0 ? wanted : [configuredScram(options)]),
     )
+  }
+
+  async #register(account: BareJid, password: string): Promise<Result<void, AccountError>> {
+    const place = this.#find(account)
+    // Names that exist follow RFC 6122; new ones must do with RFC 7622 as well.
+    if (place === undefined || !checkNewLocalpart(place.local).ok) return err('invalid-jid')
+    if (prepPassword(password) === undefined) return err('invalid-password')
+    const outcome = await this.#answered(() => place.host.register(place.local, password))
+    if (outcome === undefined) return err('unavailable')
+    if (outcome === 'exists') return err('exists')
+    if (outcome === 'refused') return err('not-allowed')
+    place.host.hooks.emit(accountRegistered, account)
+    return ok(undefined)
+  }
+
+  /** What an attempt that was cut short left behind goes, too: whoever gets the name next must not find it. */
+  async #remove(account: BareJid): Promise<Result<void, AccountError>> {
+    const place = this.#find(account)
+    if (place === undefined) return err('invalid-jid')
+    const outcome = await this.#answered(async () => {
+      const removed = await place.host.remove(place.local)
+      if (removed === 'refused') return removed
+      // Another backend may know it.
+      if (removed === 'not-found' && (await place.host.exists(place.local))) return 'refused'
+      this.#kick(account, 'Account removed', 'account-removed')
+      // Who gets the name next is not banned.
+      await place.host.bans.remove(place.local)
+      return removed
+    })
+    if (outcome === undefined) return err('unavailable')
+    if (outcome === 'refused') return err('not-allowed')
+    if (!(await place.host.hooks.emitAndWait(accountRemoved, account))) return err('unavailable')
+    return outcome === 'ok' ? ok(undefined) : err('not-found')
+  }
+
+  /** One after the other for each account: who gets a name while the account before is being removed begins afterwards. */
+  async #inTurn<T>(account: BareJid, job: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(account)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#turns.set(account, promise)
+    try {
+      await before
+      return await job()
+    } finally {
+      if (this.#turns.get(account) === promise) this.#turns.delete(account)
+      resolve()
+    }
   }
 
   #host(host: HostName): HostAccounts {

@@ -106,6 +106,8 @@ describe('accounts of a program', () => {
       'auth:nobody:localhost:é',
       'removeuser:nobody:localhost',
       'removeuser:nobody:localhost',
+      // What is kept for an account goes only if there is none.
+      'isuser:nobody:localhost',
     ])
   })
 

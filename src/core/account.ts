@@ -141,6 +141,9 @@ export const accountRegistered = defineHook<[account: BareJid]>('core.account.re
 /** After an account is gone: modules delete what they keep for it, sessions end. Awaited by `remove`. */
 export const accountRemoved = defineHook<[account: BareJid]>('core.account.removed')
 
+/** After a ban has been stored and the sessions have been ended: sign-ins under way end, too. */
+export const accountBanned = defineHook<[account: BareJid, reason: string]>('core.account.banned')
+
 /** After the password changed. */
 export const passwordChanged = defineHook<[account: BareJid]>('core.account.password-changed')
 

@@ -112,19 +112,22 @@ export class Hooks {
     this.#parent?.emit(hook, ...args)
   }
 
-  /** Like `emit`, but resolves when every handler's promise has settled (for shutdown and account removal). */
+  /** Like `emit`, but resolves when every handler's promise has settled: true when none of them failed. */
   async emitAndWait<Args extends readonly unknown[]>(
     hook: EventHook<Args>,
     ...args: Args
-  ): Promise<void> {
+  ): Promise<boolean> {
+    let isDone = true
     for (const handler of this.#handlers.get(hook) ?? none) {
       try {
         await (handler.run as (...args: Args) => unknown)(...args)
       } catch (error) {
         this.#failed(hook, handler, error)
+        isDone = false
       }
     }
-    await this.#parent?.emitAndWait(hook, ...args)
+    const isDoneAbove = await this.#parent?.emitAndWait(hook, ...args)
+    return isDone && isDoneAbove !== false
   }
 
   /** The value as the handlers left it, or `drop`. */

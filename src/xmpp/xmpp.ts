@@ -1,4 +1,10 @@
-import { accountRemoved, accounts, signIns } from '../core/account.ts'
+import {
+  accountBanned,
+  accountRemoved,
+  accounts,
+  passwordChanged,
+  signIns,
+} from '../core/account.ts'
 import { currentConfig } from '../core/current-config.ts'
 import type { Hooks } from '../core/hooks.ts'
 import type { ContextExtension } from '../core/module.ts'
@@ -55,15 +61,30 @@ export class Xmpp {
   /** Serves a virtual host; before its modules start. The function returned ends its streams and forgets it. */
   addHost(name: HostName, hooks: Hooks): () => void {
     const remove = this.router.addHost(name, hooks)
-    const forget = hooks.on(
-      accountRemoved,
-      (account) => {
-        for (const session of this.router.sessions.forAccount(account)) {
-          session.kick('The account was removed', 'account-removed')
-        }
-      },
-      'xmpp',
-    )
+    const { streams } = this.clients
+    const undo = [
+      hooks.on(
+        accountRemoved,
+        (account) => {
+          const text = 'The account was removed'
+          for (const session of this.router.sessions.forAccount(account)) {
+            session.kick(text, 'account-removed')
+          }
+          streams.endSignIns(account, 'not-authorized', text)
+        },
+        'xmpp',
+      ),
+      hooks.on(
+        accountBanned,
+        (account, reason) => streams.endSignIns(account, 'policy-violation', reason),
+        'xmpp',
+      ),
+      hooks.on(
+        passwordChanged,
+        (account) => streams.endSignIns(account, 'not-authorized', 'The password was changed'),
+        'xmpp',
+      ),
+    ]
     const tables = this.router.host(name)?.tables
     for (const table of [tables?.host, tables?.account]) {
       // RFC 3921 §3, for old clients: a bound resource is a session already.
@@ -73,7 +94,7 @@ export class Xmpp {
     }
     return () => {
       this.clients.streams.closeAll('host-gone', undefined, name)
-      forget()
+      for (const forget of undo) forget()
       remove()
     }
   }

@@ -163,6 +163,8 @@ export class OfflineMessages {
       if ((session.priority ?? -1) < 0) break
       this.#parts.held.pass(session, message)
       handed.push(seq)
+      // A slow client must not be taken for one that hangs.
+      await session.drained()
     }
     // Written at the end of the turn. A crash between that and the removal makes the client get them twice; the other way round
     // they could be lost.

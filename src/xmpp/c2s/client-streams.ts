@@ -1,4 +1,4 @@
-import type { HostName } from '../jid/jid.ts'
+import type { BareJid, HostName } from '../jid/jid.ts'
 import type { StreamCondition } from '../stream/stream-error.ts'
 import type { ClientStream } from './client-stream.ts'
 
@@ -16,6 +16,15 @@ export class ClientStreams {
 
   delete(stream: ClientStream): void {
     this.#streams.delete(stream)
+  }
+
+  /** Those that have signed in as this account and have no session yet, which is where everybody else finds them. */
+  endSignIns(account: BareJid, condition: StreamCondition, text: string): void {
+    for (const stream of [...this.#streams]) {
+      if (stream.phase === 'authenticated' && stream.account === account) {
+        stream.close(condition, text)
+      }
+    }
   }
 
   /** All, or those of a host that is no longer served. */
