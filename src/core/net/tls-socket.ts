@@ -58,6 +58,7 @@ export function handshake(
       timer.cancel()
       socket.off('secure', onSecure)
       socket.off('close', onClose)
+      socket.off('end', onClose)
       if (error !== undefined) socket.destroy()
       resolve(error)
     }
@@ -75,6 +76,8 @@ export function handshake(
     // Stays after a failure: whatever comes late must not be an unhandled error.
     socket.on('error', onError)
     socket.on('close', onClose)
+    // Sockets are half-open: somebody who left would be waited for until the time is up.
+    socket.on('end', onClose)
   })
 }
 
