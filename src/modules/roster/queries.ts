@@ -12,7 +12,7 @@ import type { Iq } from '../../xmpp/stanza/stanza.ts'
 import { xml } from '../../xmpp/xml/element.ts'
 import { itemElement, newItem, parseRosterSet, rosterNs } from './item.ts'
 import type { RosterItem } from './item.ts'
-import { isFull } from './limits.ts'
+import { isFull, isTooLarge } from './limits.ts'
 import { changeElement, pushItem } from './pushes.ts'
 import type { RosterOptions } from './roster-options.ts'
 import type { RosterPresence } from './roster-presence.ts'
@@ -134,8 +134,9 @@ export class RosterQueries {
   ): Promise<ItemRefusal | undefined> {
     let isRefused = false
     const changed = await this.#parts.rosters.change(account, jid, (before, items) => {
-      isRefused = !before.isListed && isFull(items)
-      return isRefused ? 'same' : update(before)
+      const after = update(before)
+      isRefused = (!before.isListed && isFull(items)) || isTooLarge(items, before, after)
+      return isRefused ? 'same' : after
     })
     if (isRefused) return 'full'
     if (isLost(changed)) this.#parts.presence.sendUnavailable(account, jid)

@@ -12,6 +12,7 @@ export class RosterItems {
   #subscribers: readonly Jid[] | undefined
   #contacts: readonly Jid[] | undefined
   #hash: string | undefined
+  #listedBytes: number | undefined
 
   constructor(items: Map<Jid, RosterItem>) {
     this.#items = items
@@ -27,6 +28,9 @@ export class RosterItems {
 
   /** Puts what the database says now in place of what was there. */
   set(jid: Jid, item: RosterItem | undefined): void {
+    if (this.#listedBytes !== undefined) {
+      this.#listedBytes += listedBytesOf(item) - listedBytesOf(this.#items.get(jid))
+    }
     if (item === undefined) this.#items.delete(jid)
     else this.#items.set(jid, item)
     this.#subscribers = undefined
@@ -41,6 +45,12 @@ export class RosterItems {
   /** Those that clients see. */
   get listed(): readonly RosterItem[] {
     return [...this.#items.values()].filter(({ isListed }) => isListed)
+  }
+
+  /** What clients get to see, in bytes, roughly. */
+  get listedBytes(): number {
+    this.#listedBytes ??= this.listed.reduce((sum, item) => sum + listedBytesOf(item), 0)
+    return this.#listedBytes
   }
 
   /** Who has a subscription to the account's presence. */
@@ -69,6 +79,15 @@ export class RosterItems {
   #jids(isWanted: (item: RosterItem) => boolean): readonly Jid[] {
     return [...this.#items.values()].filter(isWanted).map(({ jid }) => jid)
   }
+}
+
+/** What an item adds to `listedBytes`. */
+export function listedBytesOf(item: RosterItem | undefined): number {
+  if (item?.isListed !== true) return 0
+  return [item.jid, item.name, ...item.groups].reduce(
+    (sum, text) => sum + Buffer.byteLength(text),
+    0,
+  )
 }
 
 function hashOf(items: readonly RosterItem[]): string {
