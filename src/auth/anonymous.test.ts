@@ -17,6 +17,7 @@ function watch(accounts: TestAccounts): string[] {
 }
 
 describe('guests by SASL ANONYMOUS', () => {
+  // shows: option auth_method
   test('get names that nobody has, and leave nothing behind', async () => {
     await using accounts = await TestAccounts.open({ auth_method: 'anonymous' })
     const { directory, host } = accounts
@@ -75,6 +76,7 @@ describe('guests by SASL ANONYMOUS', () => {
 describe('guests by login_anon', () => {
   const options = { auth_method: ['mnesia', 'anonymous'], anonymous_protocol: 'login_anon' }
 
+  // shows: option anonymous_protocol
   test('take any name that is free, with any password', async () => {
     await using accounts = await TestAccounts.open(options)
     const { directory } = accounts
@@ -87,6 +89,7 @@ describe('guests by login_anon', () => {
     assert.deepEqual(await directory.checkPassword(guest, 'y', attempt), ok(undefined))
   })
 
+  // shows: option allow_multiple_connections
   test('may come several times with allow_multiple_connections', async () => {
     await using accounts = await TestAccounts.open({ ...options, allow_multiple_connections: true })
     for (const password of ['x', 'y']) {

@@ -66,6 +66,9 @@ describe('passwords are stored', () => {
     },
   ]
   for (const { options, types: expected } of cases) {
+    // shows: option auth_password_format
+    // shows: option auth_scram_hash
+    // shows: option auth_stored_password_types
     test(`as types ${expected.join()} with ${JSON.stringify(options)}`, async () => {
       await using accounts = await TestAccounts.open(options)
       await accounts.directory.register(juliet, 'rose')
@@ -326,6 +329,8 @@ describe('the cache of passwords', () => {
     assert.ok((await accounts.directory.checkPassword(juliet, 'moon', attempt)).ok)
   })
 
+  // shows: option auth_cache_life_time
+  // shows: option auth_cache_size
   test('forgets after its life time, and by its size', async () => {
     const options = { auth_cache_life_time: '1 minute', auth_cache_size: 2 }
     await using accounts = await TestAccounts.open(options)
@@ -341,6 +346,7 @@ describe('the cache of passwords', () => {
     assert.equal(await cost(accounts, 'rose'), 1)
   })
 
+  // shows: option auth_use_cache
   test('can be switched off', async () => {
     await using accounts = await TestAccounts.open({ auth_use_cache: false })
     await accounts.directory.register(juliet, 'rose')
@@ -348,6 +354,7 @@ describe('the cache of passwords', () => {
     assert.equal(await cost(accounts, 'rose'), 1)
   })
 
+  // shows: option auth_cache_missed
   test('an account that is made elsewhere is seen at once if missing ones are not cached', async () => {
     for (const [isCached, seen] of [
       [true, false],

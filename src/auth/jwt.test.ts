@@ -62,6 +62,7 @@ describe('a token lets in', () => {
     })
   }
 
+  // shows: option jwt_jid_field
   test('by the claim that jwt_jid_field names', async () => {
     await using accounts = await open(undefined, { jwt_jid_field: 'sub' })
     const token = await sign({ claims: { sub: 'juliet@localhost', jid: 'romeo@localhost' } })
@@ -136,6 +137,7 @@ describe('a token is refused', () => {
     assert.deepEqual(checked, err('not-authorized'))
   })
 
+  // shows: option jwt_key
   test('where there is no key that can be used', async () => {
     for (const key of ['not a key', '{"kty":"oct"}', '{"keys":[]}']) {
       await using accounts = await open(key)
@@ -148,6 +150,7 @@ describe('a token is refused', () => {
   })
 })
 
+// shows: option jwt_auth_only_rule
 test('jwt_auth_only_rule keeps passwords of other methods away', async () => {
   const options = { auth_method: ['jwt', 'mnesia'], auth_stored_password_types: ['scram_sha256'] }
   for (const [rule, expected] of [

@@ -18,6 +18,7 @@ const echo = echoHandler('echo')
 const anywhere = 'request_handlers: {/: test}'
 
 describe('request_handlers', () => {
+  // shows: listener ejabberd_http.request_handlers
   test('match by the first prefix in the order of the file, by whole segments', async () => {
     await using http = await startHttp({
       handlers: [echo, echoHandler('second'), echoHandler('third')],
@@ -52,6 +53,7 @@ describe('request_handlers', () => {
 })
 
 describe('custom_headers', () => {
+  // shows: listener ejabberd_http.custom_headers
   test('are in every answer and replace headers of the same name', async () => {
     await using http = await startHttp({
       handlers: [handlerOf(() => ({ status: 200, headers: { 'x-frame-options': 'SAMEORIGIN' } }))],
@@ -99,6 +101,7 @@ describe('X-Forwarded-For', () => {
     ['all', '', '127.0.0.1'],
   ]
   for (const [trusted, header, client] of rows) {
+    // shows: option trusted_proxies
     test(`"${header}" with trusted_proxies ${trusted} is ${client}`, async () => {
       assert.equal(await ask(trusted, header), client)
     })
@@ -128,6 +131,7 @@ describe('the host', () => {
     [['GET http://user@localhost/ HTTP/1.1', 'Host: localhost'], 400],
   ]
   for (const [lines, expected] of rows) {
+    // shows: option hosts_alias
     test(`of ${lines.join(' | ')} is ${expected}`, async () => {
       await using http = await startHttp({
         handlers: [echo],

@@ -414,6 +414,7 @@ describe('closing', () => {
 describe('silence', () => {
   const global = 'websocket_ping_interval: 10 s\nwebsocket_timeout: 100 s'
 
+  // shows: option websocket_ping_interval
   test('is answered with pings; who answers them stays', async () => {
     await using setting = await start({ global })
     const client = await connected(setting)
@@ -466,6 +467,7 @@ describe('silence', () => {
     client.destroy()
   })
 
+  // shows: option websocket_timeout
   test('has an end of its own where pings are rarer', async () => {
     await using setting = await start({
       global: 'websocket_ping_interval: 1 h\nwebsocket_timeout: 100 s',

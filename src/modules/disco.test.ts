@@ -43,6 +43,8 @@ const answer = (ns: string, content: string, attrs = ''): string =>
 const refusal = (condition: string): string =>
   `<iq type='error' id='d'>{any}<error type='cancel' code='{any}'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>`
 
+// shows: module mod_disco
+// shows: option mod_disco.name
 test('tells what the host is and can do (XEP-0030 §3)', async () => {
   await using server = await start({ name: 'Verona' })
   await using romeo = await server.login('romeo')
@@ -56,6 +58,7 @@ test('tells what the host is and can do (XEP-0030 §3)', async () => {
   )
 })
 
+// shows: option mod_disco.server_info
 test('tells how to reach those who run the server (XEP-0157)', async () => {
   await using server = await start({
     server_info: [
@@ -77,6 +80,7 @@ test('tells how to reach those who run the server (XEP-0157)', async () => {
   )
 })
 
+// shows: option mod_disco.extra_domains
 test('lists services and extra domains (XEP-0030 §4)', async () => {
   await using server = await start({ extra_domains: ['users.example.org', 'rooms.localhost'] })
   await using romeo = await server.login('romeo')

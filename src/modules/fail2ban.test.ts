@@ -115,6 +115,7 @@ class Running implements AsyncDisposable {
 }
 
 describe('mod_fail2ban', () => {
+  // shows: module mod_fail2ban
   test('bans an address after 20 failures, for an hour', async () => {
     await using running = await Running.start()
     running.fail('192.0.2.1', 19)
@@ -130,6 +131,8 @@ describe('mod_fail2ban', () => {
     assert.equal(running.isDenied('192.0.2.1'), false)
   })
 
+  // shows: option mod_fail2ban.c2s_max_auth_failures
+  // shows: option mod_fail2ban.c2s_auth_ban_lifetime
   test('takes the number and the time from its options, changed ones after a reload', async () => {
     const options = { c2s_max_auth_failures: 2, c2s_auth_ban_lifetime: '1 minute' }
     await using running = await Running.start(options)
@@ -162,6 +165,7 @@ describe('mod_fail2ban', () => {
     assert.equal(running.isDenied('192.0.2.1'), true)
   })
 
+  // shows: option mod_fail2ban.access
   test('leaves addresses alone for which its access rule allows', async () => {
     await using running = await Running.start({ access: 'safe', c2s_max_auth_failures: 1 })
     running.fail('198.51.100.7', 5)

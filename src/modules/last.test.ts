@@ -14,6 +14,7 @@ const refusal = (condition: string): string =>
 const befriend = (server: ModuleServer, subscription: string): Promise<unknown> =>
   server.run('add_rosteritem', 'juliet', 'localhost', 'romeo', 'localhost', '', [], subscription)
 
+// shows: module mod_last
 test('tells subscribers when an account was last there, and what it said (XEP-0012 §3)', async () => {
   await using server = await start()
   await befriend(server, 'from')

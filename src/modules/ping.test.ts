@@ -4,6 +4,7 @@ import { ping } from './ping.ts'
 
 const ns = `xmlns='urn:xmpp:ping'`
 
+// shows: module mod_ping
 test('answers pings to the host, an account and a resource (XEP-0199 §4)', async () => {
   await using server = await ModuleServer.start([ping], { mod_ping: {} })
   await using romeo = await server.login('romeo')
@@ -18,6 +19,7 @@ test('answers pings to the host, an account and a resource (XEP-0199 §4)', asyn
 
 const killing = { send_pings: true, ping_ack_timeout: '5s', timeout_action: 'kill' }
 
+// shows: option mod_ping.ping_ack_timeout
 test('disconnects a client that stops answering pings (XEP-0199 §4.1)', async () => {
   await using server = await ModuleServer.start([ping], { mod_ping: killing })
   await using romeo = await server.login('romeo')
@@ -46,6 +48,7 @@ test('leaves clients alone that answer, with an error or not, or that send anyth
   await romeo.receivesNothing()
 })
 
+// shows: option mod_ping.timeout_action
 test('only notes it when a client does not answer, unless told to kill', async () => {
   const options = { ...killing, timeout_action: 'none' }
   await using server = await ModuleServer.start([ping], { mod_ping: options })
@@ -58,6 +61,8 @@ test('only notes it when a client does not answer, unless told to kill', async (
   await romeo.receives(`<iq type='get'><ping ${ns}/></iq>`)
 })
 
+// shows: option mod_ping.send_pings
+// shows: option mod_ping.ping_interval
 test('takes changed options over for sessions that are there', async () => {
   await using server = await ModuleServer.start([ping], { mod_ping: {} })
   await using romeo = await server.login('romeo')

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { ModuleServer } from '../../test/support/module-server.ts'
 import { formatOffset, time } from './time.ts'
 
+// shows: module mod_time
 test('tells the time (XEP-0202)', async () => {
   await using server = await ModuleServer.start([time], { mod_time: {} })
   await using romeo = await server.login('romeo')

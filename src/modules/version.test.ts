@@ -2,6 +2,9 @@ import { test } from 'node:test'
 import { ModuleServer } from '../../test/support/module-server.ts'
 import { version } from './version.ts'
 
+// shows: module mod_version
+// shows: option mod_version.show_os
+// shows: option version
 test('tells name and version, and the system if it may (XEP-0092)', async () => {
   await using server = await ModuleServer.start(
     [version],

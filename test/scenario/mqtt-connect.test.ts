@@ -184,6 +184,7 @@ suite('client certificates', async () => {
     return MqttClient.connect(broker.port, { cert, key, rejectUnauthorized: false })
   }
 
+  // shows: listener mod_mqtt.tls_verify
   test('let their owner in without a password', async () => {
     await using broker = await MqttServer.start(options)
     await using client = await connect(broker, 'juliet@localhost')
@@ -279,6 +280,7 @@ suite('packets at the beginning', () => {
     await client.closed()
   })
 
+  // shows: listener mod_mqtt.max_payload_size
   test('refuses packets larger than the listener allows (MQTT5 3.2.2-15)', async () => {
     await using server = await MqttServer.start({ listener: { max_payload_size: 1000 } })
     await using client = await server.login()
@@ -312,6 +314,7 @@ suite('keep alive', () => {
     await client.hearsNothing()
   })
 
+  // shows: option mod_mqtt.max_keep_alive
   test('of an MQTT 5 client is bounded by the server (MQTT5 3.2.2-21)', async () => {
     await using server = await MqttServer.start({ module: { max_keep_alive: '1 minute' } })
     await using client = await server.connect()

@@ -202,6 +202,7 @@ suite('QoS 1 and 2', () => {
     assert.equal((await client.receiveMessage()).text, '2')
   })
 
+  // shows: option mod_mqtt.receive_maximum
   test('end a connection that exceeds the Receive Maximum (MQTT5 3.3.4-9)', async () => {
     await using server = await MqttServer.start({ module: { receive_maximum: 2 } })
     await using client = await server.login()
@@ -268,6 +269,7 @@ suite('topic aliases', () => {
     }
   })
 
+  // shows: option mod_mqtt.max_topic_aliases
   test('that are too large or not known end the connection (MQTT5 3.3.2-9)', async () => {
     await using server = await MqttServer.start({ module: { max_topic_aliases: 5 } })
     for (const [topic, topicAlias, expected] of [
@@ -372,6 +374,7 @@ test('refuses a payload that is not the text it is said to be (MQTT5 3.3.2-4)', 
 suite('access_publish', () => {
   const rules = { access_rules: { staff: { allow: { user: 'juliet' } } } }
 
+  // shows: option mod_mqtt.access_publish
   test('lets those publish whom any matching entry allows', async () => {
     await using server = await MqttServer.start({
       config: rules,

@@ -73,6 +73,7 @@ test('expires (MQTT5 3.3.2-5)', async () => {
   assert.equal(server.metric('linnet_mqtt_retained'), 0)
 })
 
+// shows: option mod_mqtt.match_retained_limit
 test('no more are sent for one filter than match_retained_limit', async () => {
   await using server = await MqttServer.start({ module: { match_retained_limit: 5 } })
   await using client = await server.login()
@@ -109,6 +110,8 @@ test('many are sent as fast as the client takes them', async () => {
 })
 
 suite('limits', () => {
+  // shows: option mod_mqtt.max_retained
+  // shows: option mod_mqtt.max_retained_bytes
   test('of number and bytes refuse what would exceed them', async () => {
     await using server = await MqttServer.start({
       module: { max_retained: 2, max_retained_bytes: 2000 },

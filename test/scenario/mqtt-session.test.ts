@@ -24,6 +24,7 @@ async function isPresent(server: MqttServer, options: ConnectOptions): Promise<b
   return sessionPresent
 }
 
+// shows: module mod_mqtt
 test('keeps subscriptions and what is published meanwhile (MQTT5 3.1.2.4)', async () => {
   await using server = await MqttServer.start()
   await using client = await server.login(lasting)
@@ -66,6 +67,7 @@ test('ends when its time is over, and with the connection when that is 0', async
   assert.equal(server.metric('linnet_mqtt_sessions'), 0)
 })
 
+// shows: option mod_mqtt.session_expiry
 test('never outlives the connection where session_expiry is 0', async () => {
   await using server = await MqttServer.start({ module: { session_expiry: 0 } })
   await using client = await server.connect()
@@ -113,6 +115,7 @@ test('belongs to the account as well as to the client identifier', async () => {
   await romeo.hearsNothing()
 })
 
+// shows: option mod_mqtt.max_user_sessions
 test('cannot be had more often than max_user_sessions', async () => {
   await using server = await MqttServer.start({ module: { max_user_sessions: 2 } })
   await using first = await server.login({ clientId: '1' })
@@ -247,6 +250,7 @@ suite('what was under way', () => {
 })
 
 suite('the queue', () => {
+  // shows: option mod_mqtt.max_queue
   test('drops what does not fit, QoS 0 first, and says so once', async () => {
     await using server = await MqttServer.start({ module: { max_queue: 3 } })
     await using client = await server.login(lasting)
@@ -266,6 +270,7 @@ suite('the queue', () => {
     await back.hearsNothing()
   })
 
+  // shows: option mod_mqtt.max_queue_bytes
   test('is bounded by bytes too', async () => {
     await using server = await MqttServer.start({ module: { max_queue_bytes: 5000 } })
     await using client = await server.login(lasting)

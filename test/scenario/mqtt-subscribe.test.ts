@@ -15,6 +15,7 @@ async function receive(client: MqttClient, count: number): Promise<string[]> {
   return received
 }
 
+// shows: option mod_mqtt.max_topic_depth
 test('answers each filter of a SUBSCRIBE by itself (MQTT5 3.8.4-6)', async () => {
   await using server = await MqttServer.start({ module: { max_topic_depth: 2 } })
   await using client = await server.login()
@@ -74,6 +75,7 @@ test('takes subscriptions back, and says which there were (MQTT5 3.11.3)', async
   assert.deepEqual(await old.unsubscribe('a'), [])
 })
 
+// shows: option mod_mqtt.max_subscriptions
 test('does not let a client make more subscriptions than allowed', async () => {
   await using server = await MqttServer.start({ module: { max_subscriptions: 2 } })
   await using client = await server.login()
@@ -252,6 +254,7 @@ suite('access_subscribe', () => {
     access_rules: { staff: { allow: { user: 'juliet' } } },
   }
 
+  // shows: option mod_mqtt.access_subscribe
   test('compares the filter level by level with those of the rules', async () => {
     await using server = await MqttServer.start({
       config: rules,

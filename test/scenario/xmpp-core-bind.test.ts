@@ -55,6 +55,7 @@ for (const policy of ['acceptnew', 'closeold']) {
   })
 }
 
+// shows: option resource_conflict
 test('refuses a resource that is taken (closenew, RFC 6120 §7.7.2.2)', async () => {
   await using server = await XmppServer.start({ config: { resource_conflict: 'closenew' } })
   await using old = await server.login('juliet', { resource: 'r' })
@@ -77,6 +78,9 @@ test('makes up a resource instead of one that is taken (setresource)', async () 
   await old.receivesNothing()
 })
 
+// shows: option acl
+// shows: option access_rules
+// shows: listener ejabberd_c2s.access
 test('asks the access rule of the listener, with user and address (listener option access)', async () => {
   await using server = await XmppServer.start({
     listener: { access: 'c2s' },

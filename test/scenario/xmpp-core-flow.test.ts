@@ -12,6 +12,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => void setImmediate(resolve))
 }
 
+// shows: listener ejabberd_c2s.max_fsm_queue
 test('closes a client that does not read, above max_fsm_queue stanzas, and nobody else', async () => {
   await using server = await XmppServer.start({ listener: { max_fsm_queue: 100 } })
   await using frozen = await server.login('juliet', { resource: 'frozen' })
@@ -72,6 +73,9 @@ test('reads no more requests of a client that does not read the answers', async 
   assert.equal(asked, count)
 })
 
+// shows: option shaper
+// shows: option shaper_rules
+// shows: listener ejabberd_c2s.shaper
 test('reads from a client as fast as its shaper allows, and no faster', async () => {
   await using server = await XmppServer.start({
     listener: { shaper: 'slow' },

@@ -20,6 +20,7 @@ test('answers the head of a stream with its own and with features (RFC 6120 §4.
   )
 })
 
+// shows: option language
 test('speaks the configured language where the client names none', async () => {
   await using server = await XmppServer.start({ config: { language: 'fr' } })
   await using client = await server.connect()
@@ -92,6 +93,7 @@ test('takes another minor version as its own (RFC 6120 §4.7.5)', async () => {
   await client.next('features')
 })
 
+// shows: option hosts
 test('serves each host under its own name', async () => {
   await using server = await XmppServer.start({ hosts: ['localhost', 'example.org'] })
   server.accounts.add('juliet@example.org')
@@ -177,6 +179,7 @@ test('ends a stream that begins with something else than XML', async () => {
   await client.isClosed('not-well-formed')
 })
 
+// shows: listener ejabberd_c2s.pre_auth_max_stanza_size
 test('limits a stanza before signing in more than afterwards', async () => {
   await using server = await XmppServer.start({ listener: { pre_auth_max_stanza_size: 1000 } })
   await using stranger = await server.connect()
@@ -188,6 +191,7 @@ test('limits a stanza before signing in more than afterwards', async () => {
   assert.equal((await client.next('message')).childText('body')?.length, 1100)
 })
 
+// shows: listener ejabberd_c2s.pre_auth_max_stanza_elements
 test('limits the elements of a stanza before signing in', async () => {
   await using server = await XmppServer.start({ listener: { pre_auth_max_stanza_elements: 4 } })
   await using client = await server.connect()
@@ -196,6 +200,8 @@ test('limits the elements of a stanza before signing in', async () => {
   await client.isClosed('policy-violation')
 })
 
+// shows: listener ejabberd_c2s.max_stanza_size
+// shows: listener ejabberd_c2s.max_stanza_elements
 test('limits size and elements of a stanza (stanza bomb)', async () => {
   await using server = await XmppServer.start({
     listener: { max_stanza_size: 2000, max_stanza_elements: 10 },
@@ -224,6 +230,7 @@ test('has a limit where the configuration says "infinity"', async () => {
   await client.isClosed('policy-violation')
 })
 
+// shows: option negotiation_timeout
 test('ends a stream that is not set up in time (negotiation_timeout)', async () => {
   await using server = await XmppServer.start({ config: { negotiation_timeout: '30s' } })
   await using silent = await server.connect()

@@ -11,6 +11,7 @@ import { XmppServer } from '../support/xmpp-server.ts'
 const tlsNs = `xmlns='urn:ietf:params:xml:ns:xmpp-tls'`
 const sasl = `xmlns='urn:ietf:params:xml:ns:xmpp-sasl'`
 
+// shows: listener ejabberd_c2s.starttls
 test('goes over to TLS and offers the mechanisms that need it (RFC 6120 §5.4)', async () => {
   await using server = await XmppServer.start({ listener: { starttls: true } })
   await using client = await server.connect()
@@ -40,6 +41,7 @@ test('goes over to TLS and offers the mechanisms that need it (RFC 6120 §5.4)',
   )
 })
 
+// shows: listener ejabberd_c2s.starttls_required
 test('offers nothing but TLS where it is required (RFC 6120 §5.3.1)', async () => {
   await using server = await XmppServer.start({ listener: { starttls_required: true } })
   await using client = await server.connect()
@@ -148,6 +150,7 @@ test('talks to nobody who wants another protocol (RFC 7301 §3.2)', async () => 
   assert.match(String(error), /no application protocol|handshake failure|ECONNRESET/i)
 })
 
+// shows: listener ejabberd_c2s.tls_verify
 test('lets in by a certificate that an authority vouches for (XEP-0178 §2)', async () => {
   const authority = makeCertificate({ name: 'Authority', isAuthority: true })
   await using server = await XmppServer.start({

@@ -121,6 +121,7 @@ function contentOf(xml: string): Buffer {
   return Buffer.from(/>([^<]*)</.exec(xml)?.[1] ?? '', 'base64')
 }
 
+// shows: handler ejabberd_http_ws
 test('carries a session over a WebSocket, one element a message (RFC 7395 §3)', async () => {
   await using server = await XmppServer.start()
   await using browser = await Browser.connect(server)

@@ -162,6 +162,7 @@ describe('anchors and aliases', () => {
 })
 
 describe('macros', () => {
+  // shows: option define_macro
   test('stand for whole values of any kind, quoted or not, and for parts of text', async () => {
     const config = await loaded(`
 define_macro:
@@ -247,6 +248,7 @@ modules:
 })
 
 describe('included files', () => {
+  // shows: option include_config_file
   test('are found beside the one that names them, and keep their places', async () => {
     const path = files({
       'main.yml': 'hosts: [localhost]\ninclude_config_file: [one.yml, two.yaml]\n',
@@ -346,6 +348,7 @@ describe('hosts', () => {
 
   const two = 'hosts: [a.example, b.example]\n'
 
+  // shows: option host_config
   test('have options of their own, before those at the top, before the defaults', async () => {
     const config = await loaded(`${two}
 language: nl
@@ -377,6 +380,7 @@ host_config:
     ])
   })
 
+  // shows: option append_host_config
   test('append to lists and maps: after the value of the host, or else after the one at the top', async () => {
     const config = await loaded(`${two}
 auth_method: sql
@@ -468,6 +472,7 @@ modules:
     assert.equal(config.global.sql_database, '/home/a /etc /data /log')
   })
 
+  // shows: option define_keyword
   test('that are defined apply to options; those of a host only to options of its modules', async () => {
     const config = await loaded(`hosts: [a.example, b.example]
 define_keyword: {WHO: all of us, NUMBER: 7, NAMES: [x, y]}

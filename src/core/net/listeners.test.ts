@@ -154,6 +154,7 @@ async function closed(socket: Socket): Promise<void> {
   if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve))
 }
 
+// shows: listener *.port
 test('opens any free port and hands connections to the protocol', async () => {
   await using setting = start()
   assert.deepEqual(await setting.open({ port: 0, greeting: 'hello' }, { port: 0 }), [])
@@ -170,6 +171,7 @@ test('opens any free port and hands connections to the protocol', async () => {
   assert.match(setting.metrics.render(), /linnet_listener_accepted_total\{module="echo",.*\} 1/)
 })
 
+// shows: listener *.ip
 test('shows IPv4 peers of a dual-stack port as IPv4', async () => {
   await using setting = start()
   const problems = await setting.open({ port: 0, ip: '::', greeting: 'hello' })
@@ -190,6 +192,8 @@ test('says why a port cannot be opened, and opens nothing at start then', async 
   taken.close()
 })
 
+// shows: listener *.module
+// shows: listener *.transport
 test('refuses what a module does not offer', async () => {
   await using setting = start()
   assert.deepEqual(await setting.open({ port: 0, transport: 'udp' }, { port: 0, module: 'none' }), [
@@ -317,6 +321,7 @@ for (const [version, header] of [
   [1, Buffer.from(proxyV1)],
   [2, proxyV2],
 ] as const) {
+  // shows: listener *.use_proxy_protocol
   test(`takes the address from PROXY protocol version ${version}, with data behind it`, async () => {
     await using setting = start()
     await setting.open({ port: 0, use_proxy_protocol: true, greeting: 'hello' })
@@ -371,6 +376,7 @@ test('waits ten seconds for the PROXY header', async () => {
   await closed(client)
 })
 
+// shows: listener *.unix_socket
 test('listens on a Unix socket with the mode asked for, and takes it away', async () => {
   await using setting = start()
   const path = join(setting.directory, 'run', 'echo.sock')
@@ -412,6 +418,7 @@ test('refuses a path that is too long for a Unix socket', async () => {
   assert.match(problem ?? '', /longer than 107/)
 })
 
+// shows: listener *.accept_interval
 test('keeps the least time between two connections', async () => {
   const clock = new TestClock()
   await using setting = start({ clock })

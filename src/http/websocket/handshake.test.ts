@@ -54,6 +54,7 @@ describe('the handshake', () => {
     ['where there is nothing', handshake().replace('/ws', '/no'), 404],
   ]
   for (const [name, request, status, pattern = /^/] of refusals) {
+    // shows: option websocket_origin
     test(`${name} gets ${status}`, async () => {
       await using setting = await start({ global: 'websocket_origin: [https://good.example/]' })
       const client = await setting.http.connect()

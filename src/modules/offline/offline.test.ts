@@ -63,6 +63,7 @@ async function sends(
 }
 
 describe('messages for who is not there (XEP-0160)', () => {
+  // shows: module mod_offline
   test('are kept, and handed out in order with the first presence', async () => {
     await using server = await start()
     await using romeo = await server.login('romeo')
@@ -217,6 +218,7 @@ describe('messages for who is not there (XEP-0160)', () => {
     assert.deepEqual(await spool(server), [])
   })
 
+  // shows: option mod_offline.access_max_user_messages
   test('come back when there are too many', async () => {
     await using server = await start(
       { access_max_user_messages: 'few' },

@@ -35,6 +35,7 @@ describe('the roster (RFC 6121 §2)', () => {
     await gets(romeo)
   })
 
+  // shows: module mod_roster
   test('takes items, tells all interested resources and keeps them (§2.3.2)', async () => {
     await using server = await start()
     await using balcony = await server.login('juliet', { resource: 'balcony' })
@@ -108,6 +109,7 @@ describe('the roster (RFC 6121 §2)', () => {
     await romeo.receives(refusal('g', 'auth', 'forbidden'))
   })
 
+  // shows: option mod_roster.access
   test('may be closed to changes by a rule', async () => {
     await using server = await start({ access: 'none' })
     await using romeo = await server.login('romeo', { isAvailable: true })
@@ -203,6 +205,7 @@ describe('roster versions (RFC 6121 §2.6)', () => {
     })
   }
 
+  // shows: option mod_roster.versioning
   test('are offered in the stream features, like pre-approval (§2.6.1, §3.4)', async () => {
     await using server = await start({ versioning: true })
     const features = async (): Promise<readonly string[]> => {
