@@ -82,6 +82,7 @@ async function open(options: Readonly<Record<string, unknown>> = {}) {
 }
 
 describe('accounts of a program', () => {
+  // shows: option extauth_program
   test('are asked for in its words', async () => {
     const { accounts, asked } = await open({ auth_use_cache: false })
     await using _ = accounts
@@ -156,6 +157,7 @@ describe('a program', () => {
     return { clock, pool }
   }
 
+  // shows: option extauth_pool_size
   test('answers questions one after another, on as many processes as wanted', async () => {
     const { pool } = start(undefined, 2)
     const questions = ['ro:se', 'x', 'ro:se', 'y', 'ro:se'].map((password) =>

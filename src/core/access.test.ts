@@ -83,6 +83,7 @@ describe('an ACL', () => {
     ['[{user: a}, {user: b}]', [who('a@localhost'), who('b@localhost')], [who('c@localhost')]],
   ]
   for (const [items, yes, no] of rows) {
+    // shows: option acl
     test(items, async () => {
       const access = await accessOf(`acl: {it: ${items}}\n`)
       for (const subject of yes)
@@ -216,6 +217,7 @@ describe('an access rule', () => {
     assert.equal(access.check(rule('it'), who('a@remote.example')), 'deny')
   })
 
+  // shows: option access_rules
   test('follows a reload', async () => {
     const access = await accessOf('access_rules: {it: [allow]}\n')
     access.reload(await loaded(hosts))

@@ -21,6 +21,7 @@ function rule(written: unknown): ShaperRule {
 }
 
 describe('a shaper', () => {
+  // shows: option shaper
   test('has a rate, and a burst that is the rate by default', async () => {
     const { global } = await loaded(
       `${hosts}shaper: {a: 100, b: {rate: 5, burst_size: 7}, c: {rate: 5}, d: unlimited}\n`,
@@ -61,6 +62,7 @@ describe('a shaper', () => {
 })
 
 describe('a shaper rule', () => {
+  // shows: option shaper_rules
   test('gives the value of the first entry that holds', async () => {
     const shapers = await shapersOf(`
 shaper: {slow: 10, fast: {rate: 100, burst_size: 500}}

@@ -172,6 +172,7 @@ describe('limits', () => {
     assert.match(answers, /one[^]*two$/)
   })
 
+  // shows: listener *.send_timeout
   test('a reader that takes nothing is cut off after send_timeout', async () => {
     const handler = handlerOf(() => ({ status: 200, body: Buffer.alloc(64 * 1024 * 1024) }))
     await using http = await startHttp({ handlers: [handler], options: anywhere })

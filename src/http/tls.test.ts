@@ -17,6 +17,7 @@ import type { RequestHandler, WebSocketTransport } from './handler.ts'
 import { httpListener } from './listener.ts'
 import { configOf } from './test-support.ts'
 
+// shows: listener ejabberd_http.tls
 test('serves requests and WebSockets over TLS behind the listeners of the core', async (t) => {
   const dataDir = mkdtempSync(join(tmpdir(), 'linnet-http-'))
   t.after(() => rmSync(dataDir, { recursive: true }))
