@@ -166,6 +166,7 @@ test('jwt_auth_only_rule keeps passwords of other methods away', async () => {
   }
 })
 
+// shows: option auth_external_user_exists_check
 test('nobody registers, and who is there or was there exists', async () => {
   await using accounts = await open()
   const { directory, store } = accounts

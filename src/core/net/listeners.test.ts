@@ -204,6 +204,7 @@ test('refuses what a module does not offer', async () => {
   assert.match(problem ?? '', /Unknown TLS option "nonsense"/)
 })
 
+// shows: option listen
 test('a reload closes what is gone, keeps what stayed, and drops no connection', async () => {
   await using setting = start()
   const free = createServer()

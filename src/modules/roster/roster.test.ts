@@ -177,6 +177,7 @@ describe('the roster (RFC 6121 §2)', () => {
 
 describe('roster versions (RFC 6121 §2.6)', () => {
   for (const stored of [false, true]) {
+    // shows: option mod_roster.store_current_id
     test(`spare loading the roster again (store_current_id: ${stored})`, async () => {
       await using server = await start({ versioning: true, store_current_id: stored })
       await using romeo = await server.login('romeo')
