@@ -49,7 +49,7 @@ function headerProblem(name: string, value: string): string | undefined {
 export const httpOptions = {
   ...tlsListenerOptions,
   request_handlers: requestHandlersOption,
-  tag: text('', 'Name under which api_permissions knows requests of this listener.'),
+  tag: notYet(text('', 'Name under which api_permissions knows requests of this listener.')),
   custom_headers: option(headersType, {}, 'Headers that every answer has.'),
   allow_unencrypted_sasl2: notYet(flag(false, 'Whether SASL2 is offered on streams without TLS.')),
 } satisfies OptionMap

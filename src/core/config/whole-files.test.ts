@@ -27,6 +27,8 @@ describe('a configuration with all that the format can do', () => {
       (warning) => /"([^"]+)" is not supported yet/.exec(warning)?.[1] ?? [],
     )
     assert.deepEqual(missing.toSorted(), [
+      'c2s_ciphers',
+      'c2s_protocol_options',
       'ejabberd_captcha',
       'ejabberd_http_ws',
       'ejabberd_s2s_in',
@@ -37,6 +39,7 @@ describe('a configuration with all that the format can do', () => {
       'mod_http_api',
       'mod_mam',
       'mod_pubsub',
+      'registration_timeout',
       's2s_use_starttls',
     ])
     assert.equal(warnings.length, missing.length + 2, 'besides two old names')

@@ -1,4 +1,4 @@
-import { duration, oneOf, option, t } from '../../options.ts'
+import { duration, notYet, oneOf, option, t } from '../../options.ts'
 import { aclsType } from '../../options/acl-types.ts'
 import { apiPermissionsType } from '../../options/api-permission-types.ts'
 import { accessRulesType, shaperRulesType } from '../../options/rule-types.ts'
@@ -22,10 +22,10 @@ export const access = {
       [],
       'Proxies whose X-Forwarded-For header is believed.',
     ),
-    registration_timeout: duration(
-      '10 minutes',
-      'Least time between two registrations from one address.',
-      { orInfinity: true },
+    registration_timeout: notYet(
+      duration('10 minutes', 'Least time between two registrations from one address.', {
+        orInfinity: true,
+      }),
     ),
   },
   host: {

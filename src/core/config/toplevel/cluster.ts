@@ -18,10 +18,9 @@ const erlangNodes = 'it is about the nodes of Erlang, of which there are none'
 
 export const cluster = {
   global: {
-    router_db_type: option(
-      sharedType,
-      from('default_ram_db', 'mnesia'),
-      'Where the table of routes is.',
+    router_db_type: accepted(
+      option(sharedType, from('default_ram_db', 'mnesia'), 'Where the table of routes is.'),
+      'the table is in memory',
     ),
     router_use_cache: accepted(flag(from('use_cache'), 'Whether routes are cached.'), noCache),
     router_cache_size: accepted(

@@ -48,22 +48,23 @@ export const sessions = {
       'acceptnew',
       'What happens when a client asks for a resource that is in use.',
     ),
-    replaced_connection_timeout: notYet(
+    replaced_connection_timeout: accepted(
       duration('1 second', 'How long a new session waits for the one that it replaces.', {
         orInfinity: true,
       }),
+      'a session that is replaced ends at once, so there is nothing to wait for',
     ),
     max_fsm_queue: notYet(
       integer({ min: 1 }, optional, 'Length of queues of connections whose listener sets none.'),
     ),
     disable_sasl_mechanisms: list(mechanismType, [], 'SASL mechanisms that are not offered.'),
-    disable_sasl_scram_downgrade_protection: notYet(
-      flag(false, 'Leave out the data that protects SCRAM from downgrades (XEP-0474).'),
+    disable_sasl_scram_downgrade_protection: flag(
+      false,
+      'Leave out the data that protects SCRAM from downgrades (XEP-0474).',
     ),
-    sm_db_type: option(
-      sharedType,
-      from('default_ram_db', 'mnesia'),
-      'Where the table of sessions is.',
+    sm_db_type: accepted(
+      option(sharedType, from('default_ram_db', 'mnesia'), 'Where the table of sessions is.'),
+      'the table is in memory',
     ),
     sm_use_cache: accepted(flag(from('use_cache'), 'Whether sessions are cached.'), noCache),
   },

@@ -1,4 +1,5 @@
 import {
+  accepted,
   choice,
   directory,
   duration,
@@ -19,8 +20,14 @@ export const storage = {
   },
   host: {
     default_db: choice(['mnesia', 'sql'], 'mnesia', 'Where modules keep their data by default.'),
-    default_ram_db: option(inMemory, 'mnesia', 'Where modules keep what need not last.'),
-    queue_type: choice(['ram', 'file'], 'ram', 'Where queues are kept.'),
+    default_ram_db: accepted(
+      option(inMemory, 'mnesia', 'Where modules keep what need not last.'),
+      'what need not last is in memory',
+    ),
+    queue_type: accepted(
+      choice(['ram', 'file'], 'ram', 'Where queues are kept.'),
+      'queues are in memory and of limited length',
+    ),
     use_cache: flag(true, 'Whether what was read from the database is kept in memory.'),
     cache_size: integer({ min: 1, orInfinity: true }, 1000, 'Entries in each cache.'),
     cache_life_time: duration('1 hour', 'How long an entry is kept.', { orInfinity: true }),
