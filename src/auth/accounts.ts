@@ -56,6 +56,8 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
   readonly #metrics: Metrics
   /** For made-up keys of accounts at hosts that are not served. */
   readonly #secret = randomBytes(32)
+  /** Rises when somebody is turned out. */
+  #revocations = 0
   /** The last job for each account that is being made or removed. */
   readonly #turns = new Map<BareJid, Promise<void>>()
   readonly #hosts = new Map<string, { readonly parts: HostParts; accounts: HostAccounts }>()
@@ -127,22 +129,26 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
     return verified
   }
 
-  async verifyPassword(account: BareJid, password: string): Promise<Result<void, SignInError>> {
-    const place = this.#find(account)
-    if (place === undefined) return err('not-authorized')
-    const outcome = await place.host.verify(place.local, password)
-    if (outcome === 'unavailable') return err('unavailable')
-    if (outcome === 'wrong') return err('not-authorized')
-    // Only who knows the password is told that the account is banned.
-    return this.#notBanned(place)
+  verifyPassword(account: BareJid, password: string): Promise<Result<void, SignInError>> {
+    return this.#lasting(async () => {
+      const place = this.#find(account)
+      if (place === undefined) return err('not-authorized')
+      const outcome = await place.host.verify(place.local, password)
+      if (outcome === 'unavailable') return err('unavailable')
+      if (outcome === 'wrong') return err('not-authorized')
+      // Only who knows the password is told that the account is banned.
+      return this.#notBanned(place)
+    })
   }
 
-  async admit(account: BareJid): Promise<Result<void, SignInError>> {
-    const place = this.#find(account)
-    if (place === undefined) return err('not-authorized')
-    const exists = await this.#answered(() => place.host.exists(place.local))
-    if (exists === undefined) return err('unavailable')
-    return exists ? this.#notBanned(place) : err('not-authorized')
+  admit(account: BareJid): Promise<Result<void, SignInError>> {
+    return this.#lasting(async () => {
+      const place = this.#find(account)
+      if (place === undefined) return err('not-authorized')
+      const exists = await this.#answered(() => place.host.exists(place.local))
+      if (exists === undefined) return err('unavailable')
+      return exists ? this.#notBanned(place) : err('not-authorized')
+    })
   }
 
   async scramKeys(
@@ -362,7 +368,19 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
     }
   }
 
+  /** Asks again when somebody was turned out meanwhile: it may have been the one who is about to come in. */
+  async #lasting(
+    check: () => Promise<Result<void, SignInError>>,
+  ): Promise<Result<void, SignInError>> {
+    for (;;) {
+      const before = this.#revocations
+      const outcome = await check()
+      if (!outcome.ok || before === this.#revocations) return outcome
+    }
+  }
+
   #kick(account: BareJid, reason: string, cause: 'account-removed' | 'banned'): void {
+    this.#revocations++
     for (const session of this.#tools.sessions.forAccount(account)) session.kick(reason, cause)
   }
 

@@ -5,6 +5,7 @@ import type { Accounts } from '../../src/core/account.ts'
 import type { Hooks } from '../../src/core/hooks.ts'
 import { hosts } from '../../src/core/shared.ts'
 import { bareJid, jid } from '../../src/xmpp/jid/jid.ts'
+import { TestAccounts } from '../support/accounts.ts'
 import { TestServer } from '../support/server.ts'
 import { XmppClient } from '../support/xmpp-client.ts'
 
@@ -134,3 +135,27 @@ test('many large messages that were kept do not keep their reader out', async ()
   }
   await reader.receivesNothing()
 })
+
+for (const turnOut of ['remove', 'ban'] as const) {
+  test(`a password that is being checked lets nobody in after a ${turnOut}`, async () => {
+    await using opened = await TestAccounts.open({ auth_use_cache: false })
+    const { directory } = opened
+    await directory.register(juliet, 'secret')
+    const { derivations } = directory
+    const derive = derivations.derive.bind(derivations)
+    const { promise: isOpen, resolve: open } = Promise.withResolvers<void>()
+    const { promise: isAsked, resolve: asked } = Promise.withResolvers<void>()
+    derivations.derive = async (...args) => {
+      asked()
+      await isOpen
+      return derive(...args)
+    }
+    const check = directory.verifyPassword(juliet, 'secret')
+    await isAsked
+    if (turnOut === 'remove') assert.ok((await directory.remove(juliet)).ok)
+    else assert.ok((await directory.ban(juliet, 'no')).ok)
+    open()
+    const outcome = await check
+    assert.equal(outcome.ok, false)
+  })
+}
