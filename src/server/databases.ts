@@ -7,6 +7,7 @@ import type { Log } from '../core/log.ts'
 import type { HostStore } from '../core/store.ts'
 import { StorageError } from '../core/store.ts'
 import type { StoreSettings } from '../storage/open.ts'
+import type { SslSettings } from '../storage/server/settings.ts'
 import { setAside } from '../storage/sqlite/file.ts'
 import type { Stores } from '../storage/stores.ts'
 import { ejabberdSqliteFile, embeddedSettings } from '../storage/stores.ts'
@@ -121,11 +122,10 @@ function sslOf(values: HostValues): Partial<Extract<StoreSettings, { type: 'pgsq
   const verify = values.sql_ssl_verify || values.sql_ssl_cafile !== undefined
   const isOn = values.sql_ssl || verify || values.sql_ssl_certfile !== undefined
   if (!isOn) return {}
-  return {
-    ssl: {
-      verify,
-      ...(values.sql_ssl_cafile === undefined ? {} : { cafile: values.sql_ssl_cafile }),
-      ...(values.sql_ssl_certfile === undefined ? {} : { certfile: values.sql_ssl_certfile }),
-    },
+  const ssl: SslSettings = {
+    verify,
+    ...(values.sql_ssl_cafile === undefined ? {} : { caFile: values.sql_ssl_cafile }),
+    ...(values.sql_ssl_certfile === undefined ? {} : { certFile: values.sql_ssl_certfile }),
   }
+  return { ssl }
 }
