@@ -4,9 +4,9 @@ import { connectAsync } from 'mqtt'
 
 const [url = '', username = '', password = '', topic = '', text = ''] = process.argv.slice(2)
 const client = await connectAsync(url, { username, password, protocolVersion: 5 })
-client.on('message', async (from, payload) => {
+client.on('message', (from, payload) => {
   console.log(`${from} ${payload}`)
-  await client.endAsync()
+  client.end()
 })
 const [{ reasonString, qos } = {}] = await client.subscribeAsync(topic, { qos: 1 })
 console.log(`subscribed to ${topic} ${reasonString ?? `with QoS ${qos}`}`)
