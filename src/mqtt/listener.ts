@@ -1,3 +1,4 @@
+import { tlsListenerOptions } from '../core/config/listener-options.ts'
 import { defineListener } from '../core/listener.ts'
 import { accepted, flag, integer } from '../core/options.ts'
 import { brokersOf } from './brokers.ts'
@@ -9,6 +10,7 @@ export const mqttListener = defineListener({
   name: 'mod_mqtt',
   transports: ['tcp'],
   options: {
+    ...tlsListenerOptions,
     max_payload_size: integer(
       { min: 1, orInfinity: true },
       'infinity',
@@ -18,7 +20,6 @@ export const mqttListener = defineListener({
       integer({ min: 1 }, 10_000, "Length of a process's mailbox."),
       'there are no processes with mailboxes; max_queue and max_queue_bytes of mod_mqtt bound what waits',
     ),
-    tls: flag(false, 'Begin with TLS.'),
     tls_verify: flag(
       false,
       'Ask for a client certificate. Without a password its common name is the account.',
