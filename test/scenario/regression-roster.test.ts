@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { roster } from '../../src/modules/roster/roster.ts'
 import { maxListedBytes } from '../../src/modules/roster/limits.ts'
+import { jid } from '../../src/xmpp/jid/jid.ts'
+import { createPresence } from '../../src/xmpp/stanza/stanza.ts'
 import { ModuleServer } from '../support/module-server.ts'
 
 const query = `xmlns='jabber:iq:roster'`
@@ -36,4 +38,23 @@ test('a roster does not grow beyond what its client can get in one stanza', asyn
   juliet.send(`<iq type='get' id='g'><query ${query}/></iq>`)
   const all = (await juliet.next('iq')).child('query', 'jabber:iq:roster')
   assert.equal(all?.elements().length, items + 1)
+})
+
+test('a client with many contacts stays when all of them answer at once', async () => {
+  await using server = await ModuleServer.start([roster], { mod_roster: {} })
+  const contacts = 400
+  const resources = 40
+  for (let i = 0; i < contacts; i++) {
+    await server.run('add_rosteritem', 'juliet', 'localhost', `u${i}`, 'far.example', '', '', 'to')
+  }
+  const { router } = server.xmpp
+  router.setRemote((stanza) => {
+    if (stanza.kind !== 'presence' || stanza.type !== 'probe') return
+    for (let i = 0; i < resources; i++) {
+      router.route(createPresence('available', { from: jid(`${stanza.to}/${i}`), to: stanza.from }))
+    }
+  })
+  await using juliet = await server.login('juliet', { isAvailable: true })
+  for (let i = 0; i < contacts * resources; i++) await juliet.next('presence')
+  await juliet.receivesNothing()
 })

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Log } from '../../core/log.ts'
 import { isSubscriber } from '../../xmpp/contacts.ts'
 import { bareJid, domainpart, localpart } from '../../xmpp/jid/jid.ts'
@@ -21,6 +22,9 @@ const announcement = defineSessionState('mod_roster.announcement', () => ({
   /** The roster is being read. */
   isWaiting: false,
 }))
+
+/** Contacts that are asked before the client gets a chance to read what they answer. */
+const probesAtOnce = 50
 
 /** Tells subscribers of a session's presence, and sessions of their contacts' (RFC 6121 §4). */
 export class RosterPresence {
@@ -137,18 +141,25 @@ export class RosterPresence {
     const { account } = session
     this.#router.broadcast(presence, others(items.subscribers, account), session)
     if (!isFirst) return
-    this.#probe(account, items)
+    void this.#probe(session, items)
     if (items.requests.length > 0) void this.#handOut(session, items.requests)
   }
 
   /** RFC 6121 §4.3.1; contacts of our own who are not there need no probe. */
-  #probe(account: BareJid, items: RosterItems): void {
+  async #probe(session: Session, items: RosterItems): Promise<void> {
+    const { account } = session
+    let left = probesAtOnce
     for (const contact of others(items.contacts, account)) {
       const isOurs =
         this.#router.host(domainpart(contact)) !== undefined && localpart(contact) !== ''
       if (isOurs && this.#router.sessions.available(bareJid(contact)).length === 0) continue
       const to = bareJid(contact)
       this.#router.broadcast(createPresence('probe', { from: account, to }), [to])
+      if (--left > 0) continue
+      left = probesAtOnce
+      await setImmediate()
+      await session.drained()
+      if (session.available === undefined) return
     }
   }
 
