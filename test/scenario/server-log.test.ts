@@ -9,6 +9,7 @@ import { XmppClient } from '../support/xmpp-client.ts'
 const clients = {
   listen: [
     { port: 0, ip: '127.0.0.1', module: 'ejabberd_c2s' },
+    { port: 0, ip: '127.0.0.1', module: 'ejabberd_c2s', tls: true },
     { port: 0, ip: '127.0.0.1', module: 'mod_mqtt' },
     {
       port: 0,
@@ -33,11 +34,11 @@ async function signInEveryWay(
     await using mqtt = await MqttClient.connect(server.port('mod_mqtt'))
     mqtt.sendConnect({ userName: 'juliet@localhost', password })
     assert.equal((await mqtt.receive('connack')).reasonCode === 0, password === right)
-    await using xmpp = await XmppClient.connect(server.port('ejabberd_c2s'))
+    await using xmpp = await XmppClient.connectTls(server.port('ejabberd_c2s', 1))
     await xmpp.opens()
     const message = Buffer.from(`\0juliet\0${password}`).toString('base64')
     xmpp.send(`<auth ${sasl} mechanism='PLAIN'>${message}</auth>`)
-    await xmpp.next()
+    await xmpp.next(password === right ? 'success' : 'failure')
     const authorization = Buffer.from(`juliet@localhost:${password}`).toString('base64')
     const url = `http://127.0.0.1:${server.port('ejabberd_http')}/mqtt`
     await (await fetch(url, { headers: { authorization: `Basic ${authorization}` } })).text()
