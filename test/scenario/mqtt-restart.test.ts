@@ -291,17 +291,16 @@ test('with db_type "ram" nothing outlives the process, and the log says so', asy
 
 suite('acknowledgements', () => {
   /** A database whose commits wait until the test lets them happen, or fail. */
-  class Gate {
+  class Gate implements Disposable {
     #waiting: (() => void)[] = []
     isClosed = false
     fails = false
 
     wrap(store: HostStore): HostStore {
-      const gate = this
       return new Proxy(store, {
-        get(target, name) {
+        get: (target, name) => {
           const value: unknown = Reflect.get(target, name, target)
-          if (name === 'write') return (query: never) => gate.#write(target, query)
+          if (name === 'write') return (query: never) => this.#write(target, query)
           return typeof value === 'function' ? value.bind(target) : value
         },
       })
@@ -314,6 +313,11 @@ suite('acknowledgements', () => {
 
     get waiting(): number {
       return this.#waiting.length
+    }
+
+    /** Lets a test that failed end. */
+    [Symbol.dispose](): void {
+      this.open()
     }
 
     #write(store: HostStore, query: never): WriteTicket {
@@ -347,6 +351,7 @@ suite('acknowledgements', () => {
     await using away = await server.login({ ...lasting, clientId: 'away' })
     await away.subscribe('kept')
     await away.disconnect()
+    await server.broker().journal.settled()
     const publisher = await server.login({ clientId: 'from' })
     return { gate, server, publisher }
   }
@@ -354,6 +359,7 @@ suite('acknowledgements', () => {
   test('wait for what they stand for, and leave in order', async () => {
     const { gate, server, publisher } = await start()
     await using _server = server
+    using _gate = gate
     gate.isClosed = true
     publisher.sendPublish('kept', '1', { qos: 1, packetId: 1 })
     publisher.sendPublish('nowhere', '2', { qos: 1, packetId: 2 })
@@ -378,6 +384,7 @@ suite('acknowledgements', () => {
   test('come at once for what nobody has to keep', async () => {
     const { gate, server, publisher } = await start()
     await using _server = server
+    using _gate = gate
     await using here = await server.login({ clientId: 'here' })
     await here.subscribe('live')
     gate.isClosed = true
@@ -391,6 +398,7 @@ suite('acknowledgements', () => {
   test('of QoS 2 messages to lasting sessions and SUBACK wait, too', async () => {
     const { gate, server, publisher } = await start()
     await using _server = server
+    using _gate = gate
     await using client = await server.login(lasting)
     await client.subscribe('kept')
     gate.isClosed = true
@@ -423,6 +431,7 @@ suite('acknowledgements', () => {
   test('say no when the server cannot store it', async () => {
     const { gate, server, publisher } = await start()
     await using _server = server
+    using _gate = gate
     await using client = await server.login(lasting)
     await using old = await server.login({ version: 4, clientId: 'old' })
     gate.fails = true
@@ -439,5 +448,68 @@ suite('acknowledgements', () => {
     gate.fails = false
     server.clock.advance(2000)
     assert.equal(await publisher.publish('kept', 'x', { qos: 1 }), ReasonCode.success)
+  })
+
+  test('stand for what a failed commit did not keep, once the next one works', async () => {
+    const { gate, server, publisher } = await start()
+    await using _server = server
+    using _gate = gate
+    const away = { ...lasting, clientId: 'away' }
+    gate.fails = true
+    const failure = ReasonCode.implementationSpecificError
+    assert.equal(await publisher.publish('kept', 'first', { qos: 1 }), failure)
+    gate.fails = false
+    // Goes by the message that the journal does not have.
+    await using client = await server.login(away)
+    assert.equal((await client.receiveMessage()).text, 'first')
+    await client.disconnect()
+    gate.fails = true
+    assert.equal(await publisher.publish('kept', 'second', { qos: 2 }), failure)
+    gate.fails = false
+    assert.equal(await publisher.publish('kept', 'third', { qos: 2 }), ReasonCode.success)
+    server.clock.advance(2000)
+    await server.broker().journal.settled()
+    await using next = await restart(server, 'crash')
+    await using back = await next.login(away)
+    assert.deepEqual(await texts(back, 2), ['second', 'third'])
+    await back.hearsNothing()
+  })
+})
+
+suite('the journal', () => {
+  async function bytesOf(server: MqttServer): Promise<number> {
+    const host = server.store.forHost('localhost')
+    const rows = await host.read(host.table('linnet_mqtt_journal').select().select('records'))
+    return rows.reduce((sum, { records }) => sum + records.length, 0)
+  }
+
+  test('does not grow with what is done, and keeps what is not', async () => {
+    await using server = await MqttServer.start({ module: { receive_maximum: 65_535 } })
+    for (const clientId of ['keeper', 'other keeper']) {
+      await using keeper = await server.login({ ...lasting, clientId })
+      await keeper.subscribe('kept')
+      keeper.sendPublish('nowhere', 'x', { qos: 2, packetId: 77 })
+      await keeper.receive('pubrec')
+      await keeper.disconnect()
+    }
+    await using worker = await server.login(lasting)
+    await worker.subscribe('work')
+    await using publisher = await server.login({ clientId: 'from' })
+    for (let i = 1; i <= 3; i++) await publisher.publish('kept', `${i}`, { qos: 2 })
+    const payload = Buffer.alloc(100_000, 'x')
+    for (let i = 0; i < 400; i++) {
+      await publisher.publish('work', payload, { qos: 1 })
+      await worker.receiveMessage()
+    }
+    await publisher.publish('kept', '4', { qos: 2 })
+    assert.ok((await bytesOf(server)) < 20_000_000, 'nothing was compacted')
+    await using next = await restart(server, 'crash')
+    for (const clientId of ['keeper', 'other keeper']) {
+      await using keeper = await next.login({ ...lasting, clientId })
+      assert.deepEqual(await texts(keeper, 4), ['1', '2', '3', '4'])
+      keeper.sendAck('pubrel', 77)
+      assert.equal((await keeper.receive('pubcomp')).reasonCode, ReasonCode.success)
+      await keeper.hearsNothing()
+    }
   })
 })

@@ -104,7 +104,7 @@ export class MqttServer implements AsyncDisposable {
     const destination = { write: (line: string) => void this.logged.push(line) }
     this.#logs = new Logs({ level: 'debug', destination })
     this.#access = new Access(config)
-    const server = this
+    const current = (): Config => this.#current
     this.services.provide(clock, this.clock)
     this.services.provide(logs, this.#logs)
     this.services.provide(metrics, this.metrics)
@@ -114,7 +114,7 @@ export class MqttServer implements AsyncDisposable {
     this.services.provide(access, this.#access)
     this.services.provide(currentConfig, {
       get value() {
-        return server.#current
+        return current()
       },
     })
     this.services.provide(hosts, {

@@ -199,7 +199,7 @@ export class MqttClient implements AsyncDisposable {
         await this.#take('pubcomp', packetId)
         return pubrec.reasonCode
       }
-      default:
+      case 0:
         return 0
     }
   }
