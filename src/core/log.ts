@@ -125,12 +125,18 @@ function hideAddresses(
   }
 }
 
+/** What pino calls otherwise than ejabberd. */
+const textLevels = new Map([
+  ['warn', 'warning'],
+  ['fatal', 'critical'],
+])
+
 /** ejabberd-like lines: `2026-11-21 10:00:00.000 [info] mod_ping: Sentence key=value`. */
 function textStream(target: { write(line: string): void }): { write(line: string): void } {
   return {
     write(line) {
       const { time, level, module, msg, err, ...fields } = JSON.parse(line)
-      let text = `${String(time).replace('T', ' ').replace('Z', '')} [${level}] ${module === undefined ? '' : `${module}: `}${msg ?? ''}`
+      let text = `${String(time).replace('T', ' ').replace('Z', '')} [${textLevels.get(level) ?? level}] ${module === undefined ? '' : `${module}: `}${msg ?? ''}`
       for (const [name, value] of Object.entries(fields)) {
         text += ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`
       }
