@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { accountRegistered, accountRemoved, accounts, signIns } from '../../src/core/account.ts'
 import type { Accounts } from '../../src/core/account.ts'
 import type { Hooks } from '../../src/core/hooks.ts'
+import { sessionRegistry } from '../../src/core/sessions.ts'
 import { hosts } from '../../src/core/shared.ts'
 import { bareJid, jid } from '../../src/xmpp/jid/jid.ts'
 import { TestAccounts } from '../support/accounts.ts'
@@ -159,3 +160,28 @@ for (const turnOut of ['remove', 'ban'] as const) {
     assert.equal(outcome.ok, false)
   })
 }
+
+test('a client that hangs holds back no more than a little of what comes for it', async () => {
+  await using server = await start()
+  await using romeo = await signedIn(server, 'romeo')
+  await romeo.binds()
+  const message = `<message type='chat' to='juliet@localhost'><body>${'x'.repeat(1024 * 1024)}</body></message>`
+  const isBehind = async (id: string): Promise<void> => {
+    romeo.send(`<iq type='get' id='${id}'><x xmlns='urn:example:x'/></iq>`)
+    while ((await romeo.next()).attr('id') !== id);
+  }
+  for (let i = 0; i < 20; i++) romeo.send(message)
+  await isBehind('kept')
+  await using reader = await signedIn(server)
+  await reader.binds()
+  reader.freeze()
+  reader.send('<presence/>')
+  const sessions = server.server.services.get(sessionRegistry)
+  while (sessions.forAccount(juliet).some(({ priority }) => priority === undefined))
+    await isBehind('waiting')
+  // It goes into the queue of the stream, which is bounded, and ends it.
+  while (sessions.forAccount(juliet).length > 0) {
+    romeo.send(message)
+    await isBehind('sent')
+  }
+})

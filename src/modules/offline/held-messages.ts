@@ -4,14 +4,18 @@ import { stanzaReceived } from '../../xmpp/hooks.ts'
 import type { Router } from '../../xmpp/router.ts'
 import type { Session } from '../../xmpp/session.ts'
 import type { Message } from '../../xmpp/stanza/stanza.ts'
+import { clientNs } from '../../xmpp/xml/namespaces.ts'
+import { writeElement } from '../../xmpp/xml/write.ts'
 
-/** For one session. What comes above it overtakes the others: handing out takes a moment only. */
+/** For one session. What comes above either overtakes the others: handing out takes as long as the client reads. */
 const maxHeld = 1000
+const maxHeldBytes = 1024 * 1024
 
 interface Hold {
   /** How many wait for the end of it. */
   holders: number
   readonly messages: Message[]
+  bytes: number
 }
 
 /**
@@ -37,15 +41,13 @@ export class HeldMessages {
       hold.holders++
       return
     }
-    this.#holds.set(session, { holders: 1, messages: [] })
+    this.#holds.set(session, { holders: 1, messages: [], bytes: 0 })
     this.#unhook ??= this.#hooks.on(
       stanzaReceived,
       (stanza, to) => {
         if (this.#isPassing || stanza.kind !== 'message') return undefined
-        const messages = this.#holds.get(to)?.messages
-        if (messages === undefined || messages.length >= maxHeld) return undefined
-        messages.push(stanza)
-        return drop
+        const hold = this.#holds.get(to)
+        return hold !== undefined && keep(hold, stanza) ? drop : undefined
       },
       'mod_offline',
       95, // after all filters that change the message or count it: it is only queued later
@@ -83,4 +85,12 @@ export class HeldMessages {
       this.end(session)
     }
   }
+}
+
+/** False when there is no room. */
+function keep(hold: Hold, message: Message): boolean {
+  if (hold.messages.length >= maxHeld || hold.bytes >= maxHeldBytes) return false
+  hold.messages.push(message)
+  hold.bytes += writeElement(message.element, clientNs).length
+  return true
 }
