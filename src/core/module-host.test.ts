@@ -97,7 +97,7 @@ function simple(
   name: string,
   more: Partial<ModuleDefinition<typeof options>> = {},
 ): ModuleDefinition {
-  const definition = defineModule({
+  return defineModule({
     name,
     options,
     start(ctx: ModuleContext<{ readonly size: number }>) {
@@ -106,8 +106,6 @@ function simple(
     },
     ...more,
   })
-  // A list of modules does not know the options of each.
-  return definition as unknown as ModuleDefinition
 }
 
 test('starts what others require before them, and stops in the reverse order', async () => {
