@@ -39,6 +39,11 @@ const options = {
   max_queue_bytes: size('32MiB', 'Bytes of the messages that wait for one client.', {
     orInfinity: true,
   }),
+  max_total_queue_bytes: size(
+    '512MiB',
+    'Bytes of the messages that wait for all clients of the host, each counted once.',
+    { orInfinity: true },
+  ),
   session_expiry: duration(
     '5 minutes',
     'How long a session outlives its connection at most. 0 = not at all.',
@@ -160,6 +165,7 @@ function settingsOf(values: ValuesOf<typeof options>): BrokerSettings {
     accessSubscribe: values.access_subscribe,
     maxQueue: values.max_queue,
     maxQueueBytes: values.max_queue_bytes,
+    maxTotalQueueBytes: values.max_total_queue_bytes,
     sessionExpirySeconds: Math.min(Math.ceil(values.session_expiry / 1000), neverExpires),
     maxTopicDepth: values.max_topic_depth,
     maxTopicAliases: values.max_topic_aliases,

@@ -15,6 +15,8 @@ import type { Client } from './client.ts'
 import type { Connection } from './connection.ts'
 import { mqttPublish, mqttSessionClosed, mqttSessionOpened } from './hooks.ts'
 import type { Publisher } from './hooks.ts'
+import { Ledger } from './ledger.ts'
+import { MatchCache } from './match-cache.ts'
 import type { MessageContent } from './message.ts'
 import { Message } from './message.ts'
 import { BrokerMetrics } from './metrics.ts'
@@ -23,7 +25,9 @@ import type { QoS } from './packet/packet-type.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 import { encodeUtf8 } from './packet/utf8.ts'
 import { RetainedMessages } from './retained.ts'
-import { Route, RouteBuilder } from './route.ts'
+import type { Matches } from './route.ts'
+import { Route } from './route.ts'
+import type { Session } from './session.ts'
 import { Sessions } from './sessions.ts'
 import type { BrokerSettings } from './settings.ts'
 import { IdSource } from './store/ids.ts'
@@ -85,6 +89,7 @@ export class Broker {
   readonly clock: Clock
   readonly metrics: BrokerMetrics
   readonly ids: IdSource
+  readonly ledger = new Ledger()
   readonly tree = new TopicTree<Subscriber>()
   readonly sessions: Sessions
   readonly journal: Journal
@@ -94,7 +99,7 @@ export class Broker {
   #settings: BrokerSettings
   #authorization: Authorization
   readonly #parts: BrokerParts
-  readonly #routes = new RouteBuilder()
+  readonly #matches = new MatchCache(this.tree)
   readonly #held = new Set<Connection>()
   #internal = 0
   #ticks = 0
@@ -131,6 +136,7 @@ export class Broker {
       retained: () => this.retained.size,
       retainedBytes: () => this.retained.bytes,
       queued: () => this.#sum((session) => session.queued),
+      pendingBytes: () => this.ledger.bytes,
       inflight: () => this.#sum((session) => session.inflight),
     })
   }
@@ -163,12 +169,17 @@ export class Broker {
     return this.#authorization.maySubscribe(filter, client)
   }
 
-  /** Brings a route up to date; `publisher` is whose it is, undefined for the server's own. */
-  refresh(route: Route, publisher: Publisher | undefined): void {
-    if (route.generation !== this.tree.generation) {
-      this.#routes.refresh(route, this.tree, publisher?.jid)
+  /** A new route to a topic, whose UTF-8 is `bytes`. */
+  createRoute(topic: TopicName, bytes: Uint8Array): Route {
+    return new Route(this.#matches.of(topic), bytes)
+  }
+
+  /** Brings a route up to date; `publisher` is whose it is. */
+  refresh(route: Route, publisher: Publisher): void {
+    if (route.matches.generation !== this.tree.generation) {
+      route.matches = this.#matches.refresh(route.matches)
     }
-    if (publisher === undefined || route.accessVersion === this.accessVersion) return
+    if (route.accessVersion === this.accessVersion) return
     route.isAllowed = this.#authorization.mayPublish(route.topic, publisher)
     route.accessVersion = this.accessVersion
   }
@@ -196,20 +207,30 @@ export class Broker {
       if (!kept.ok) return { reason: kept.error, operation: undefined }
       operation = kept.value
     }
-    const isMatched = this.distribute(current, itsRoute) > 0
+    const own = this.sessions.byKey.get(publisher.jid)
+    const isMatched = this.distribute(current, itsRoute.matches, own) > 0
     if (operation === undefined) return isMatched ? routed : unmatched
     const reason = isMatched ? ReasonCode.success : ReasonCode.noMatchingSubscribers
     return { reason, operation }
   }
 
-  /** Hands a message to everybody on its route; says how many that were. */
-  distribute(message: Message, route: Route): number {
-    for (const { session, qos, retainAsPublished, identifiers } of route.targets) {
+  /** Hands a message to everybody who is subscribed; says how many that were. `publisher` is the session it comes from. */
+  distribute(message: Message, matches: Matches, publisher: Session | undefined): number {
+    const { targets, groups, internal } = matches
+    let count = targets.length + groups.length + internal.length
+    for (const target of targets) {
+      const isOwn = target.own !== undefined && target.session === publisher
+      const subscribed = isOwn ? target.own : target
+      if (subscribed === undefined || subscribed === 'nothing') {
+        count -= 1
+        continue
+      }
+      const { session, qos, retainAsPublished, identifiers } = subscribed
       const lower = qos < message.qos ? qos : message.qos
       deliver(this, session, message, lower, message.retain && retainAsPublished, identifiers)
     }
-    for (const group of route.groups) this.#deliverToOne(group, message)
-    for (const { receive } of route.internal) {
+    for (const group of groups) this.#deliverToOne(group, message)
+    for (const { receive } of internal) {
       try {
         receive(message)
       } catch (error) {
@@ -220,7 +241,7 @@ export class Broker {
       }
     }
     message.forgetPackets()
-    return route.targets.length + route.groups.length + route.internal.length
+    return count
   }
 
   /** For parts of the server: publishes in somebody's name, whom the access rules must allow it. */
@@ -305,6 +326,7 @@ export class Broker {
     if (this.#held.size > 0 && !this.journal.isCongested) this.#relieve()
     if (this.#ticks % slowTicks !== 0) return
     this.retained.dropExpired(now)
+    this.#matches.dropStale()
     if (this.#authorization.isDynamic) this.accessChanged()
   }
 
@@ -321,7 +343,7 @@ export class Broker {
     const { store } = this.#parts
     if (store === undefined) return
     await this.retained.load(this.nowMs())
-    const { sessions, journalBytes } = await restoreState(store, this.ids)
+    const { sessions, journalBytes } = await restoreState(store, this.ids, this.ledger)
     this.journal.restored(journalBytes)
     this.sessions.restore(sessions)
     await this.journal.settled()
@@ -332,7 +354,7 @@ export class Broker {
   }
 
   #routeTo(topic: TopicName, publisher: Publisher): Route {
-    const route = new Route(topic, encodeUtf8(topic))
+    const route = this.createRoute(topic, encodeUtf8(topic))
     this.refresh(route, publisher)
     return route
   }

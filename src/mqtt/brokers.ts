@@ -88,13 +88,11 @@ function checkSilence(connection: Connection, nowMs: number): void {
     if (silence > connectTimeoutMs) connection.close()
     return
   }
-  const { silenceMs, broker, routes } = connection
+  const { silenceMs, isOpen, isPaused } = connection
+  if (silenceMs === 0 || !isOpen || isPaused) return
   // MQTT5 3.1.2-22. The last packet came up to a tick later than noted.
-  if (silenceMs > 0 && connection.isOpen && silence > silenceMs + tickMs) {
+  if (silence > silenceMs + tickMs) {
     connection.fail(ReasonCode.keepAliveTimeout, 'Keep alive timeout')
-  } else if (routes !== undefined && broker !== undefined && silence > tickMs) {
-    // An idle publisher must not keep subscribers in memory who are gone.
-    routes.clearStale(broker.tree.generation)
   }
 }
 

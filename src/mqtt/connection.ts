@@ -84,6 +84,8 @@ export class Connection implements TransportHandler {
   unacknowledged = 0
   /** Acknowledgements that wait for a commit. */
   pendingAcks = 0
+  /** We do not read: its silence is ours. */
+  isPaused = false
   routes: RouteCache | undefined = undefined
   /** Topic aliases of the client, by number. */
   aliases: (Route | undefined)[] | undefined = undefined
@@ -167,6 +169,8 @@ export class Connection implements TransportHandler {
   /** Goes on with what came while a CONNECT was looked at or the journal was full. */
   resumeReading(): void {
     if (this.phase === 'closed') return
+    this.isPaused = false
+    this.heardAtMs = this.profile.brokers.tickMs
     this.transport.resume()
     try {
       const outcome = this.decoder.resume(this)
@@ -179,6 +183,7 @@ export class Connection implements TransportHandler {
 
   /** Takes no further packet until `resumeReading`. */
   pauseReading(): void {
+    this.isPaused = true
     this.decoder.pause()
     this.transport.pause()
   }
@@ -238,7 +243,8 @@ export class Connection implements TransportHandler {
         reasonCode: reason,
         properties: { reasonString: detail },
       } as const
-      this.transport.write(encodePacket(packet, version ?? 4))
+      const fitting = fitPacket(packet, version ?? 4, this.maximumPacketSize)
+      if (fitting !== undefined) this.transport.write(encodePacket(fitting, version ?? 4))
     }
     this.close()
   }

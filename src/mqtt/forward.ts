@@ -1,6 +1,5 @@
 import type { Connection } from './connection.ts'
 import { Message } from './message.ts'
-import type { ProtocolVersion } from './packet/packet-type.ts'
 import type { PublishView } from './packet/publish-view.ts'
 import type { Route } from './route.ts'
 
@@ -39,8 +38,8 @@ export function forward(connection: Connection, view: PublishView, route: Route)
     return
   }
   flushForwarded()
-  if (route.isEmpty) return
-  const limit = isPlain ? forwardLimit(route, connection.version) : 0
+  if (route.matches.isEmpty) return
+  const limit = isPlain ? forwardLimit(connection, route) : 0
   if (end - start <= limit) {
     runOwner = connection
     runRoute = route
@@ -54,7 +53,7 @@ export function forward(connection: Connection, view: PublishView, route: Route)
   const { broker } = connection
   if (broker === undefined) return
   const nowMs = view.messageExpiryAt < 0 ? 0 : broker.nowMs()
-  broker.distribute(Message.fromView(view, route.topic, nowMs), route)
+  broker.distribute(Message.fromView(view, route.topic, nowMs), route.matches, connection.session)
 }
 
 /** Hands the run to its subscribers. */
@@ -67,7 +66,7 @@ export function flushForwarded(): void {
   runRoute = undefined
   runOwner = undefined
   runBytes = noBytes
-  for (const { session } of route.targets) {
+  for (const { session } of route.matches.targets) {
     const { connection } = session
     if (connection === undefined || connection.broker === undefined) continue
     const { metrics } = connection.broker
@@ -82,15 +81,17 @@ export function flushForwarded(): void {
 }
 
 /** The largest packet that can be handed on as it is to everybody on the route; 0 when somebody needs another form. */
-function forwardLimit(route: Route, version: ProtocolVersion): number {
-  if (route.groups.length > 0 || route.internal.length > 0) return 0
+function forwardLimit({ version, session: publisher }: Connection, route: Route): number {
+  const { groups, internal, targets } = route.matches
+  if (groups.length > 0 || internal.length > 0) return 0
   let limit = Infinity
-  for (const { session, identifiers } of route.targets) {
+  for (const { session, identifiers, own } of targets) {
     const { connection } = session
     if (connection === undefined || !connection.isOpen) return 0
     // PUBLISH is the same in MQTT 3.1 and 3.1.1.
     if ((connection.version === 5) !== (version === 5)) return 0
     if (version === 5 && (identifiers !== undefined || connection.usesAliases)) return 0
+    if (own !== undefined && session === publisher) return 0
     if (session.queuedQoS0 > 0 || session.uncommitted > 0) return 0
     if (connection.maximumPacketSize < limit) limit = connection.maximumPacketSize
   }

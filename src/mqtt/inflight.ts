@@ -1,4 +1,5 @@
 import type { Delivery } from './delivery.ts'
+import type { Ledger } from './ledger.ts'
 
 const maxPacketId = 65_535
 
@@ -10,6 +11,11 @@ export class Inflight {
   readonly #deliveries = new Map<number, Delivery>()
   #last = 0
   #bytes = 0
+  readonly #ledger: Ledger
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger
+  }
 
   get size(): number {
     return this.#deliveries.size
@@ -36,17 +42,27 @@ export class Inflight {
   restore(delivery: Delivery): void {
     this.#last = delivery.packetId
     this.#deliveries.set(delivery.packetId, delivery)
+    this.#ledger.hold(delivery.message)
     this.#bytes += delivery.weight
   }
 
   /** The client has the message; its identifier stays in use until PUBCOMP. */
   release(delivery: Delivery): void {
     this.#bytes -= delivery.weight
+    this.#ledger.release(delivery.message)
     delivery.message = undefined
   }
 
   delete(delivery: Delivery): void {
-    if (this.#deliveries.delete(delivery.packetId)) this.#bytes -= delivery.weight
+    if (!this.#deliveries.delete(delivery.packetId)) return
+    this.#ledger.release(delivery.message)
+    this.#bytes -= delivery.weight
+  }
+
+  clear(): void {
+    for (const { message } of this.#deliveries.values()) this.#ledger.release(message)
+    this.#deliveries.clear()
+    this.#bytes = 0
   }
 
   values(): Iterable<Delivery> {

@@ -57,6 +57,8 @@ export class Message implements MessageBody {
   journalId = 0
   /** The journal's generation in which it was written last. */
   journalGeneration = 0
+  /** How many deliveries hold it; see ledger.ts. */
+  holders = 0
   #templates: PublishTemplate[] | undefined
 
   constructor(content: MessageBody) {

@@ -20,6 +20,7 @@ export interface BrokerGauges {
   readonly retained: () => number
   readonly retainedBytes: () => number
   readonly queued: () => number
+  readonly pendingBytes: () => number
   readonly inflight: () => number
 }
 
@@ -77,6 +78,11 @@ export class BrokerMetrics {
     gauge('linnet_mqtt_retained', 'Retained messages.', gauges.retained)
     gauge('linnet_mqtt_retained_bytes', 'Bytes of retained messages.', gauges.retainedBytes)
     gauge('linnet_mqtt_queued', 'Messages that wait for a client.', gauges.queued)
+    gauge(
+      'linnet_mqtt_pending_bytes',
+      'Bytes of messages that wait or are not acknowledged, each counted once.',
+      gauges.pendingBytes,
+    )
     gauge('linnet_mqtt_inflight', 'Messages sent and not acknowledged.', gauges.inflight)
   }
 
@@ -103,5 +109,6 @@ const series = [
   'linnet_mqtt_retained',
   'linnet_mqtt_retained_bytes',
   'linnet_mqtt_queued',
+  'linnet_mqtt_pending_bytes',
   'linnet_mqtt_inflight',
 ] as const

@@ -49,11 +49,10 @@ export function deliver(
 }
 
 function enqueue(broker: Broker, session: Session, delivery: Delivery): boolean {
-  const { maxQueue, maxQueueBytes } = broker.settings
-  if (isFull(session, delivery.weight, maxQueue, maxQueueBytes)) {
+  if (isFull(broker, session, delivery)) {
     const dropped = delivery.qos === 0 ? 0 : session.queue.dropQoS0()
     broker.metrics.dropped.queue_full.add(dropped)
-    const isStillFull = isFull(session, delivery.weight, maxQueue, maxQueueBytes)
+    const isStillFull = isFull(broker, session, delivery)
     if (isStillFull) broker.metrics.dropped.queue_full.add()
     if (!session.hasOverflowed) {
       session.hasOverflowed = true
@@ -69,11 +68,18 @@ function enqueue(broker: Broker, session: Session, delivery: Delivery): boolean 
   return true
 }
 
-/** A message larger than the limit is still taken when nothing else waits. */
-function isFull(session: Session, weight: number, maxQueue: number, maxBytes: number): boolean {
-  if (session.queued >= maxQueue) return true
+/** A message larger than a limit of bytes is still taken when nothing else waits. */
+function isFull(
+  { settings, ledger }: Broker,
+  session: Session,
+  { message, weight }: Delivery,
+): boolean {
+  if (session.queued >= settings.maxQueue) return true
   const pending = session.pendingBytes
-  return pending > 0 && pending + weight > maxBytes
+  if (pending > 0 && pending + weight > settings.maxQueueBytes) return true
+  // What waits elsewhere already costs nothing more.
+  if (message !== undefined && message.holders > 0) return false
+  return ledger.bytes > 0 && ledger.bytes + weight > settings.maxTotalQueueBytes
 }
 
 /** Sends what waits, as far as the client and its connection take it. */

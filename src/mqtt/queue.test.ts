@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Delivery } from './delivery.ts'
 import { Inflight } from './inflight.ts'
+import { Ledger } from './ledger.ts'
 import { Message } from './message.ts'
 import type { QoS } from './packet/packet-type.ts'
 import { OutgoingQueue } from './queue.ts'
@@ -23,7 +24,7 @@ function textOf(item: Delivery | undefined): string | undefined {
 }
 
 test('a queue gives back what it was given, in order, and counts', () => {
-  const queue = new OutgoingQueue()
+  const queue = new OutgoingQueue(new Ledger())
   const expected: string[] = []
   let weight = 0
   for (let i = 0; i < 500; i++) {
@@ -46,7 +47,7 @@ test('a queue gives back what it was given, in order, and counts', () => {
 })
 
 test('a queue drops what is of QoS 0 and keeps the rest in order', () => {
-  const queue = new OutgoingQueue()
+  const queue = new OutgoingQueue(new Ledger())
   for (let i = 0; i < 10; i++) queue.push(delivery(`${i}`, i % 2 === 0 ? 0 : 2))
   queue.shift()
   assert.equal(queue.dropQoS0(), 4)
@@ -56,7 +57,7 @@ test('a queue drops what is of QoS 0 and keeps the rest in order', () => {
 })
 
 test('packet identifiers in use are passed over (MQTT5 2.2.1-3)', () => {
-  const inflight = new Inflight()
+  const inflight = new Inflight(new Ledger())
   const held = delivery('held')
   held.packetId = 3
   inflight.restore(held)
@@ -73,7 +74,7 @@ test('packet identifiers in use are passed over (MQTT5 2.2.1-3)', () => {
 })
 
 test('what is in flight weighs nothing once the client has it', () => {
-  const inflight = new Inflight()
+  const inflight = new Inflight(new Ledger())
   const item = delivery('x', 2)
   inflight.add(item)
   assert.equal(inflight.bytes, item.weight)
@@ -82,4 +83,30 @@ test('what is in flight weighs nothing once the client has it', () => {
   assert.equal(inflight.get(item.packetId), item)
   inflight.delete(item)
   assert.deepEqual([inflight.size, inflight.bytes], [0, 0])
+})
+
+test('what waits in several places is counted once', () => {
+  const ledger = new Ledger()
+  const [one, two] = [new OutgoingQueue(ledger), new OutgoingQueue(ledger)]
+  const inflight = new Inflight(ledger)
+  const { message } = delivery('shared')
+  const weight = message?.weight ?? 0
+  const again = (qos: QoS): Delivery => new Delivery(message, qos, false, undefined)
+  one.push(again(0))
+  one.push(again(2))
+  two.push(again(1))
+  const sent = again(2)
+  inflight.add(sent)
+  assert.equal(ledger.bytes, weight)
+  assert.equal(one.dropQoS0(), 1)
+  two.shift()
+  one.clear()
+  assert.equal(ledger.bytes, weight)
+  inflight.release(sent)
+  assert.equal(ledger.bytes, 0)
+  inflight.delete(sent)
+  inflight.add(again(1))
+  assert.equal(ledger.bytes, weight)
+  inflight.clear()
+  assert.deepEqual([ledger.bytes, inflight.size], [0, 0])
 })

@@ -1,4 +1,5 @@
 import type { Delivery } from './delivery.ts'
+import type { Ledger } from './ledger.ts'
 
 /** Used-up places at the front before the rest moves up. */
 const maxGap = 64
@@ -9,6 +10,11 @@ export class OutgoingQueue {
   #head = 0
   #bytes = 0
   #qos0 = 0
+  readonly #ledger: Ledger
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger
+  }
 
   get length(): number {
     return this.#items.length - this.#head
@@ -25,6 +31,7 @@ export class OutgoingQueue {
 
   push(delivery: Delivery): void {
     this.#items.push(delivery)
+    this.#ledger.hold(delivery.message)
     this.#bytes += delivery.weight
     if (delivery.qos === 0) this.#qos0 += 1
   }
@@ -37,6 +44,7 @@ export class OutgoingQueue {
     const delivery = this.#items[this.#head]
     if (delivery === undefined) return undefined
     this.#items[this.#head++] = undefined
+    this.#ledger.release(delivery.message)
     this.#bytes -= delivery.weight
     if (delivery.qos === 0) this.#qos0 -= 1
     if (this.#head === this.#items.length) {
@@ -53,14 +61,18 @@ export class OutgoingQueue {
   dropQoS0(): number {
     const dropped = this.#qos0
     if (dropped === 0) return 0
-    const kept: Delivery[] = []
-    for (const delivery of this) if (delivery.qos > 0) kept.push(delivery)
+    const kept = [...this].filter(({ qos }) => qos > 0)
+    this.clear()
+    for (const delivery of kept) this.push(delivery)
+    return dropped
+  }
+
+  clear(): void {
+    for (const { message } of this) this.#ledger.release(message)
     this.#items = []
     this.#head = 0
     this.#bytes = 0
     this.#qos0 = 0
-    for (const delivery of kept) this.push(delivery)
-    return dropped
   }
 
   *[Symbol.iterator](): Generator<Delivery, void, undefined> {

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isFull, jid } from '../xmpp/jid/jid.ts'
 import { encodeUtf8 } from './packet/utf8.ts'
-import { Route, RouteBuilder, RouteCache } from './route.ts'
+import { Ledger } from './ledger.ts'
+import { MatchCache } from './match-cache.ts'
+import type { Target } from './route.ts'
+import { Matches, Route, RouteCache } from './route.ts'
 import { Session } from './session.ts'
 import type { Subscriber } from './subscription.ts'
 import { Subscription } from './subscription.ts'
@@ -12,18 +15,18 @@ import { TopicTree } from './topic-tree.ts'
 function session(client: string): Session {
   const key = jid(`juliet@localhost/${client}`)
   assert.ok(isFull(key))
-  return new Session(key, 1)
+  return new Session(key, 1, new Ledger())
 }
 
 function route(text: string): Route {
   const topic = parseTopicName(text)
   assert.ok(topic.ok)
-  return new Route(topic.value, encodeUtf8(text))
+  return new Route(new Matches(topic.value), encodeUtf8(text))
 }
 
 class Setting {
   readonly tree = new TopicTree<Subscriber>()
-  readonly builder = new RouteBuilder()
+  readonly cache = new MatchCache(this.tree)
 
   subscribe(
     owner: Session,
@@ -42,10 +45,14 @@ class Setting {
     this.tree.subscribe(filter.value, owner.key, new Subscription(owner, filter.value, all, 1))
   }
 
-  route(text: string, publisher?: Session): Route {
-    const found = route(text)
-    this.builder.refresh(found, this.tree, publisher?.key)
-    return found
+  matches(text: string): Matches {
+    const topic = parseTopicName(text)
+    assert.ok(topic.ok)
+    return this.cache.refresh(this.cache.of(topic.value))
+  }
+
+  target(text: string, owner: Session): Target | undefined {
+    return this.matches(text).targets.find(({ session }) => session === owner)
   }
 }
 
@@ -56,31 +63,42 @@ test('overlapping subscriptions of a session are one target', () => {
   setting.subscribe(one, '#', { qos: 2, retainAsPublished: true, identifier: 5 })
   setting.subscribe(one, 'a/b')
   setting.subscribe(two, 'a/#')
-  const { targets, generation } = setting.route('a/b')
+  const { targets, generation } = setting.matches('a/b')
   assert.equal(generation, setting.tree.generation)
-  assert.deepEqual(
-    new Set(targets.map((target) => [target.session.key, target.qos].join(' '))),
-    new Set(['juliet@localhost/1 2', 'juliet@localhost/2 0']),
-  )
-  const merged = targets.find((target) => target.session === one)
-  assert.equal(merged?.retainAsPublished, true)
+  assert.equal(targets.length, 2)
+  const merged = setting.target('a/b', one)
+  assert.deepEqual([merged?.qos, merged?.retainAsPublished, merged?.own], [2, true, undefined])
   assert.deepEqual(new Set(merged?.identifiers), new Set([4, 5]))
-  assert.equal(setting.route('b').targets.length, 1)
+  assert.equal(setting.target('a/b', two)?.qos, 0)
+  assert.equal(setting.matches('b').targets.length, 1)
 })
 
-test('No Local leaves out only what it stands for', () => {
-  const setting = new Setting()
-  const [one, two] = [session('1'), session('2')]
-  setting.subscribe(one, 'a', { noLocal: true, qos: 2 })
-  setting.subscribe(one, '+', { qos: 1 })
-  setting.subscribe(two, 'a', { noLocal: true })
-  const own = setting.route('a', one)
-  assert.deepEqual(own.targets.map(({ session: { key }, qos }) => `${key} ${qos}`).sort(), [
-    'juliet@localhost/1 1',
-    'juliet@localhost/2 0',
-  ])
-  assert.equal(setting.route('a').targets.find((target) => target.session === one)?.qos, 2)
-})
+for (const order of [
+  ['a', '+', '#'],
+  ['+', 'a', '#'],
+  ['#', '+', 'a'],
+]) {
+  test(`No Local leaves out only what it stands for (${order.join()})`, () => {
+    const setting = new Setting()
+    const [one, two] = [session('1'), session('2')]
+    const options = {
+      a: { noLocal: true, qos: 2, identifier: 1 },
+      '+': { qos: 1, identifier: 2 },
+      '#': { qos: 0, identifier: 3 },
+    } as const
+    for (const filter of order) {
+      if (filter === 'a' || filter === '+' || filter === '#') {
+        setting.subscribe(one, filter, options[filter])
+      }
+    }
+    setting.subscribe(two, 'a', { noLocal: true })
+    const target = setting.target('a', one)
+    assert.deepEqual([target?.qos, new Set(target?.identifiers)], [2, new Set([1, 2, 3])])
+    assert.ok(target?.own !== undefined && target.own !== 'nothing')
+    assert.deepEqual([target.own.qos, new Set(target.own.identifiers)], [1, new Set([2, 3])])
+    assert.equal(setting.target('a', two)?.own, 'nothing')
+  })
+}
 
 test('routes are found by the bytes of their topics, many as they may be', () => {
   const first = route('sensor/0')
@@ -106,15 +124,26 @@ test('routes are found by the bytes of their topics, many as they may be', () =>
   assert.ok(kept > 10 && kept <= 64, `${kept} routes are kept`)
 })
 
-test('an idle cache lets go of sessions that have left', () => {
+test('matches are shared, and let go of sessions that have left', () => {
   const setting = new Setting()
   setting.subscribe(session('1'), 'a')
-  const found = setting.route('a')
-  const cache = new RouteCache(found)
-  cache.clearStale(setting.tree.generation)
+  const found = setting.matches('a')
+  assert.equal(setting.matches('a'), found)
+  setting.cache.dropStale()
   assert.equal(found.targets.length, 1)
-  setting.subscribe(session('2'), 'b')
-  cache.clearStale(setting.tree.generation)
+  setting.subscribe(session('2'), 'a')
+  setting.cache.dropStale()
   assert.equal(found.isEmpty, true)
-  assert.notEqual(found.generation, setting.tree.generation)
+  assert.equal(setting.cache.refresh(found).targets.length, 2)
+})
+
+test('long topics are not kept', () => {
+  const setting = new Setting()
+  setting.subscribe(session('1'), '#')
+  const long = 'x'.repeat(1000)
+  assert.notEqual(setting.matches(long), setting.matches(long))
+  assert.equal(setting.matches(long).targets.length, 1)
+  const cache = new RouteCache(route('a'))
+  cache.add(route(long))
+  assert.equal(cache.find(Buffer.from(long), 0, 1000), undefined)
 })

@@ -1,9 +1,8 @@
 import type { Session } from './session.ts'
 import type { QoS } from './packet/packet-type.ts'
-import type { InternalSubscription, Subscriber } from './subscription.ts'
-import { Subscription } from './subscription.ts'
+import type { InternalSubscription, Subscriber, Subscription } from './subscription.ts'
 import type { TopicName } from './topic.ts'
-import type { MatchVisitor, SharedGroup, TopicTree } from './topic-tree.ts'
+import type { SharedGroup } from './topic-tree.ts'
 
 /**
  * A session whose subscriptions select a topic. Overlapping ones are merged: the message goes once, with the highest QoS
@@ -14,15 +13,22 @@ export class Target {
   qos: QoS
   retainAsPublished: boolean
   identifiers: readonly number[] | undefined
+  /**
+   * What the session gets of its own messages, where that is something else because of No Local (MQTT5 3.8.3-3): less, or
+   * nothing.
+   */
+  own: Target | 'nothing' | undefined
 
   constructor(subscription: Subscription) {
     this.session = subscription.session
     this.qos = subscription.qos
     this.retainAsPublished = subscription.retainAsPublished
     this.identifiers = subscription.identifier === 0 ? undefined : [subscription.identifier]
+    this.own = subscription.noLocal ? 'nothing' : undefined
   }
 
   merge(subscription: Subscription): void {
+    this.#mergeOwn(subscription)
     if (subscription.qos > this.qos) this.qos = subscription.qos
     if (subscription.retainAsPublished) this.retainAsPublished = true
     const { identifier } = subscription
@@ -31,27 +37,40 @@ export class Target {
     this.identifiers =
       this.identifiers === undefined ? [identifier] : [...this.identifiers, identifier]
   }
+
+  /** Before the rest is merged: until the first subscription with No Local both are the same. */
+  #mergeOwn(subscription: Subscription): void {
+    const { own } = this
+    if (own === undefined) {
+      if (subscription.noLocal) this.own = this.#copy(subscription)
+    } else if (subscription.noLocal) return
+    else if (own === 'nothing') this.own = new Target(subscription)
+    else own.merge(subscription)
+  }
+
+  #copy(model: Subscription): Target {
+    const copy = new Target(model)
+    copy.qos = this.qos
+    copy.retainAsPublished = this.retainAsPublished
+    copy.identifiers = this.identifiers
+    copy.own = undefined
+    return copy
+  }
 }
 
 const noTargets: readonly never[] = []
 
-/** Who gets what one client publishes to one topic, and whether it may: worked out once and kept while nothing changes. */
-export class Route {
+/** Who is subscribed to a topic; shared by all who publish to it. */
+export class Matches {
   readonly topic: TopicName
-  /** The topic's UTF-8, to find the route by the bytes of a packet. */
-  readonly bytes: Uint8Array
-  /** The tree's generation that `targets` belong to. */
+  /** The tree's generation that the rest belongs to. */
   generation = -1
   targets: readonly Target[] = noTargets
   groups: readonly SharedGroup<Subscriber>[] = noTargets
   internal: readonly InternalSubscription[] = noTargets
-  /** The access version that `isAllowed` belongs to. */
-  accessVersion = -1
-  isAllowed = false
 
-  constructor(topic: TopicName, bytes: Uint8Array) {
+  constructor(topic: TopicName) {
     this.topic = topic
-    this.bytes = bytes
   }
 
   get isEmpty(): boolean {
@@ -67,53 +86,28 @@ export class Route {
   }
 }
 
-/** Collects what a topic's subscriptions come to. One for each broker, used again and again. */
-export class RouteBuilder implements MatchVisitor<Subscriber> {
-  #stamp = 0
-  #publisher: string | undefined
-  #targets: Target[] = []
-  #groups: SharedGroup<Subscriber>[] = []
-  #internal: InternalSubscription[] = []
+/** Where the messages of one client to one topic go, and whether it may publish them: kept while nothing changes. */
+export class Route {
+  /** The topic's UTF-8, to find the route by the bytes of a packet. */
+  readonly bytes: Uint8Array
+  matches: Matches
+  /** The access version that `isAllowed` belongs to. */
+  accessVersion = -1
+  isAllowed = false
 
-  /** Brings the route up to date. `publisher` is the key of the publishing session: No Local keeps its messages from it. */
-  refresh(route: Route, tree: TopicTree<Subscriber>, publisher: string | undefined): void {
-    this.#stamp += 1
-    this.#publisher = publisher
-    this.#targets = []
-    this.#groups = []
-    this.#internal = []
-    tree.match(route.topic, this)
-    for (const { session } of this.#targets) session.matchTarget = undefined
-    route.targets = this.#targets
-    route.groups = this.#groups
-    route.internal = this.#internal
-    route.generation = tree.generation
+  constructor(matches: Matches, bytes: Uint8Array) {
+    this.matches = matches
+    this.bytes = bytes
   }
 
-  subscriber(subscriber: Subscriber): void {
-    if (!(subscriber instanceof Subscription)) {
-      this.#internal.push(subscriber)
-      return
-    }
-    const { session } = subscriber
-    // MQTT5 3.8.3-3.
-    if (subscriber.noLocal && session.key === this.#publisher) return
-    if (session.matchStamp === this.#stamp && session.matchTarget !== undefined) {
-      session.matchTarget.merge(subscriber)
-      return
-    }
-    const target = new Target(subscriber)
-    session.matchStamp = this.#stamp
-    session.matchTarget = target
-    this.#targets.push(target)
-  }
-
-  group(group: SharedGroup<Subscriber>): void {
-    this.#groups.push(group)
+  get topic(): TopicName {
+    return this.matches.topic
   }
 }
 
 const slots = 64
+/** Routes of longer topics are made anew each time. */
+const maxCachedBytes = 512
 
 /**
  * The routes of one publishing connection by the topic's bytes. Most clients publish to one topic, so that one is kept
@@ -136,19 +130,11 @@ export class RouteCache {
   }
 
   add(route: Route): void {
+    if (route.bytes.length > maxCachedBytes) return
     this.#table ??= Array.from({ length: slots }, () => undefined)
     this.#table[slotOf(this.#last.bytes, 0, this.#last.bytes.length)] = this.#last
     this.#table[slotOf(route.bytes, 0, route.bytes.length)] = route
     this.#last = route
-  }
-
-  /** Forgets who was subscribed when that has changed since. */
-  clearStale(generation: number): void {
-    if (this.#last.generation !== generation) this.#last.clear()
-    if (this.#table === undefined) return
-    for (const route of this.#table) {
-      if (route !== undefined && route.generation !== generation) route.clear()
-    }
   }
 }
 

@@ -3,6 +3,7 @@ import { bareJid } from '../xmpp/jid/jid.ts'
 import type { Connection } from './connection.ts'
 import type { Delivery } from './delivery.ts'
 import { Inflight } from './inflight.ts'
+import type { Ledger } from './ledger.ts'
 import type { ReasonCode } from './packet/reason-code.ts'
 import { OutgoingQueue } from './queue.ts'
 import type { Target } from './route.ts'
@@ -50,15 +51,17 @@ export class Session {
   resendLeft = 0
   /** The log has told that messages were lost because the queue was full. */
   hasOverflowed = false
-  /** For the matching under way: merges overlapping subscriptions. See route.ts. */
+  /** For the matching under way: merges overlapping subscriptions. See match-cache.ts. */
   matchStamp = 0
   matchTarget: Target | undefined = undefined
+  readonly #ledger: Ledger
   #queue: OutgoingQueue | undefined = undefined
   #inflight: Inflight | undefined = undefined
 
-  constructor(key: FullJid, id: number) {
+  constructor(key: FullJid, id: number, ledger: Ledger) {
     this.key = key
     this.id = id
+    this.#ledger = ledger
   }
 
   get account(): BareJid {
@@ -66,11 +69,11 @@ export class Session {
   }
 
   get queue(): OutgoingQueue {
-    return (this.#queue ??= new OutgoingQueue())
+    return (this.#queue ??= new OutgoingQueue(this.#ledger))
   }
 
   get inflight(): Inflight {
-    return (this.#inflight ??= new Inflight())
+    return (this.#inflight ??= new Inflight(this.#ledger))
   }
 
   get queued(): number {
@@ -100,6 +103,14 @@ export class Session {
   *deliveries(): Generator<Delivery, void, undefined> {
     if (this.#inflight !== undefined) yield* this.#inflight.values()
     if (this.#queue !== undefined) yield* this.#queue
+  }
+
+  /** Forgets everything that is on its way. */
+  discardDeliveries(): void {
+    this.#queue?.clear()
+    this.#inflight?.clear()
+    this.resend = undefined
+    this.resendLeft = 0
   }
 
   /** When it ends if its client does not come back, in milliseconds since 1970. */

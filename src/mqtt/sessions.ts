@@ -124,6 +124,7 @@ export class Sessions {
     }
     session.subscriptions = undefined
     this.#countLost(session)
+    session.discardDeliveries()
     session.isStored = false
     if (session.hasRow && this.#rows !== undefined) {
       session.hasRow = false
@@ -196,7 +197,7 @@ export class Sessions {
   }
 
   #create(key: FullJid): Result<Session, ReasonCode> {
-    const session = new Session(key, this.#broker.ids.next())
+    const session = new Session(key, this.#broker.ids.next(), this.#broker.ledger)
     const { maxUserSessions } = this.#broker.settings
     const count = this.#byAccount.get(session.account)?.size ?? 0
     if (count >= maxUserSessions) return err(ReasonCode.quotaExceeded)

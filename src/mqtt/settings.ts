@@ -9,6 +9,8 @@ export interface BrokerSettings {
   readonly maxQueue: number
   /** Bytes of what waits and of what is in flight in one session. */
   readonly maxQueueBytes: number
+  /** Bytes of all messages that wait or are in flight in any session, each counted once. */
+  readonly maxTotalQueueBytes: number
   /** Upper bound of the session expiry interval; 0 = sessions end with the connection. */
   readonly sessionExpirySeconds: number
   /** A filter with this many slashes is refused. */
@@ -36,6 +38,7 @@ export const defaultSettings: BrokerSettings = {
   accessSubscribe: new Map(),
   maxQueue: 5000,
   maxQueueBytes: 32 * 1024 * 1024,
+  maxTotalQueueBytes: 512 * 1024 * 1024,
   sessionExpirySeconds: 300,
   maxTopicDepth: 8,
   maxTopicAliases: 100,

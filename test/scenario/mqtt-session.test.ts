@@ -271,6 +271,31 @@ suite('the queue', () => {
   })
 
   // shows: option mod_mqtt.max_queue_bytes
+  test('is bounded by the bytes of all sessions together', async () => {
+    await using server = await MqttServer.start({ module: { max_total_queue_bytes: 10_000 } })
+    for (const clientId of ['1', '2', '3']) {
+      await using client = await server.login({ ...lasting, clientId })
+      await client.subscribe(clientId)
+      await client.subscribe('all')
+      await client.disconnect()
+    }
+    await using publisher = await server.login({ clientId: 'from' })
+    // For three, and yet there once.
+    await publisher.publish('all', 'x'.repeat(6000), { qos: 1 })
+    assert.equal(server.metric('linnet_mqtt_queued'), 3)
+    for (const topic of ['1', '2', '3']) {
+      await publisher.publish(topic, 'x'.repeat(2000), { qos: 1 })
+    }
+    assert.equal(server.metric('linnet_mqtt_queued'), 4)
+    assert.ok(server.metric('linnet_mqtt_pending_bytes') <= 10_000)
+    for (const clientId of ['1', '2', '3']) {
+      await using client = await server.login({ ...lasting, clientId })
+      await texts(client, clientId === '1' ? 2 : 1)
+      await client.hearsNothing()
+    }
+    assert.equal(server.metric('linnet_mqtt_pending_bytes'), 0)
+  })
+
   test('is bounded by bytes too', async () => {
     await using server = await MqttServer.start({ module: { max_queue_bytes: 5000 } })
     await using client = await server.login(lasting)

@@ -9,7 +9,8 @@ import { PacketType } from '../packet/packet-type.ts'
 import type { PublishView } from '../packet/publish-view.ts'
 import { ReasonCode } from '../packet/reason-code.ts'
 import { isUtf8 } from '../packet/utf8.ts'
-import { Route, RouteCache } from '../route.ts'
+import type { Route } from '../route.ts'
+import { RouteCache } from '../route.ts'
 import type { Session } from '../session.ts'
 import type { TopicName } from '../topic.ts'
 
@@ -144,7 +145,7 @@ function isText(view: PublishView): boolean {
 /** The route of the packet's topic or alias; undefined when the connection was ended. */
 function routeOf(connection: Connection, broker: Broker, view: PublishView): Route | undefined {
   const { topicAlias, topicStart, topicEnd } = view
-  if (topicAlias === 0) return routeByTopic(connection, view)
+  if (topicAlias === 0) return routeByTopic(connection, broker, view)
   if (topicAlias > broker.settings.maxTopicAliases) {
     // MQTT5 3.3.2-9.
     connection.fail(
@@ -154,7 +155,7 @@ function routeOf(connection: Connection, broker: Broker, view: PublishView): Rou
     return undefined
   }
   if (topicStart < topicEnd) {
-    const route = routeByTopic(connection, view)
+    const route = routeByTopic(connection, broker, view)
     connection.aliases ??= []
     connection.aliases[topicAlias] = route
     return route
@@ -166,12 +167,12 @@ function routeOf(connection: Connection, broker: Broker, view: PublishView): Rou
   return known
 }
 
-function routeByTopic(connection: Connection, view: PublishView): Route {
+function routeByTopic(connection: Connection, broker: Broker, view: PublishView): Route {
   const { bytes, topicStart, topicEnd } = view
   const found = connection.routes?.find(bytes, topicStart, topicEnd)
   if (found !== undefined) return found
   // The decoder has checked it.
-  const route = new Route(view.topic() as TopicName, view.copyTopic())
+  const route = broker.createRoute(view.topic() as TopicName, view.copyTopic())
   if (connection.routes === undefined) connection.routes = new RouteCache(route)
   else connection.routes.add(route)
   return route

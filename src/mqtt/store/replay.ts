@@ -2,6 +2,7 @@ import type { HostStore } from '../../core/store.ts'
 import type { FullJid } from '../../xmpp/jid/jid.ts'
 import { isFull, parseJid } from '../../xmpp/jid/jid.ts'
 import { Delivery } from '../delivery.ts'
+import type { Ledger } from '../ledger.ts'
 import type { Message } from '../message.ts'
 import type { QoS } from '../packet/packet-type.ts'
 import { Session } from '../session.ts'
@@ -24,9 +25,13 @@ export interface RestoredState {
 }
 
 /** Reads sessions, subscriptions and the journal. Throws on what cannot be read: losing messages silently is worse. */
-export async function restoreState(store: HostStore, ids: IdSource): Promise<RestoredState> {
+export async function restoreState(
+  store: HostStore,
+  ids: IdSource,
+  ledger: Ledger,
+): Promise<RestoredState> {
   const sessions = new Map<number, Session>()
-  await readSessions(store, (session) => {
+  await readSessions(store, ledger, (session) => {
     ids.skip(session.id)
     sessions.set(session.id, session)
   })
@@ -55,7 +60,11 @@ export async function restoreState(store: HostStore, ids: IdSource): Promise<Res
   return { sessions: [...sessions.values()], journalBytes }
 }
 
-async function readSessions(store: HostStore, each: (session: Session) => void): Promise<void> {
+async function readSessions(
+  store: HostStore,
+  ledger: Ledger,
+  each: (session: Session) => void,
+): Promise<void> {
   for (let last = 0; ;) {
     const rows = await store.read(
       store
@@ -68,7 +77,7 @@ async function readSessions(store: HostStore, each: (session: Session) => void):
     )
     for (const row of rows) {
       last = row.id
-      const session = new Session(parseKey(row.jid), row.id)
+      const session = new Session(parseKey(row.jid), row.id, ledger)
       session.expirySeconds = row.expiry
       session.disconnectedAt = row.disconnected_at ?? undefined
       session.will = row.will === null ? undefined : decodeWill(row.will)
