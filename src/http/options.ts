@@ -1,6 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { requestHandlersOption, tlsListenerOptions } from '../core/config/listener-options.ts'
-import { flag, notYet, option, t, text } from '../core/options.ts'
+import { accepted, flag, notYet, option, t, text } from '../core/options.ts'
 import { invalid } from '../core/options/type.ts'
 import type { Type } from '../core/options/type.ts'
 import type { OptionMap, ValuesOf } from '../core/options.ts'
@@ -48,6 +48,7 @@ function headerProblem(name: string, value: string): string | undefined {
 
 export const httpOptions = {
   ...tlsListenerOptions,
+  cafile: accepted(tlsListenerOptions.cafile, 'certificates of clients are not asked for'),
   request_handlers: requestHandlersOption,
   tag: notYet(text('', 'Name under which api_permissions knows requests of this listener.')),
   custom_headers: option(headersType, {}, 'Headers that every answer has.'),
