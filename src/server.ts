@@ -377,6 +377,7 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
         const host = this.#hosts.find(name)
         if (host === undefined) await this.#startHost(name)
         else {
+          await host.openDatabases(next)
           await this.#accounts.reloadHost(name, authOptionsOf(next.forHost(name), next.global))
           await host.reload(next, diff.modules.get(name))
         }

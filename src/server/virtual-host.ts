@@ -61,7 +61,10 @@ export class VirtualHost implements Host {
   }
 
   storeFor(dbType?: string): HostStore {
-    if (dbType === 'sql') return this.#sql ?? this.#embedded
+    if (dbType === 'sql') {
+      if (this.#sql === undefined) throw new Error(`"${this.name}" has no SQL database`)
+      return this.#sql
+    }
     return dbType === undefined ? this.#default : this.#embedded
   }
 
@@ -70,10 +73,13 @@ export class VirtualHost implements Host {
     this.hooks.emit(hostStarted, this.name)
   }
 
+  /** Before a reload: accounts or a module may be the first of the host to keep something in SQL. */
+  async openDatabases(config: Config): Promise<void> {
+    this.#sql ??= await this.#databases.sql(this.name, config)
+  }
+
   /** Stops what is gone, hands changed options over, starts what is new. */
   async reload(config: Config, changes: ModuleChanges | undefined): Promise<void> {
-    // A module may be the first of the host to keep something in SQL.
-    this.#sql ??= await this.#databases.sql(this.name, config)
     // Even if nothing changed: a module that could not start the last time is tried again.
     await this.modules.apply(config.modules(this.name))
     for (const changed of changes?.changed ?? []) await this.modules.reload(changed)

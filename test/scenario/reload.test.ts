@@ -117,6 +117,9 @@ test('changed access rules count for clients that are there and for those to com
   assert.equal(await askDisco(third), 'result')
 })
 
+// shows: option modules
+// shows: module mod_time
+// shows: option mod_disco.server_info
 test('modules come, change and go with the configuration', async () => {
   await using server = await start({ modules: { mod_mqtt: {}, mod_disco: {} } })
   await using juliet = await xmppClient(server)
@@ -295,6 +298,24 @@ test('a module that cannot start at a reload is told, and tried again by the nex
   assert.equal(await askDisco(juliet), 'result')
   assert.equal(await server.reload({ sql_database: folder.join('good.sqlite') }), undefined)
   assert.match(await server.ok('get_last', 'romeo', 'localhost'), /Registered|NOT|ONLINE|\d/)
+})
+
+test('accounts may move to SQL at a reload, for who signs in from then on', async () => {
+  using folder = new Folder()
+  await using server = await start()
+  await using juliet = await xmppClient(server)
+  const file = folder.join('ejabberd.sqlite')
+  const moved = { auth_method: ['sql'], sql_type: 'sqlite', sql_database: file }
+  assert.equal(await server.reload(moved), undefined)
+  assert.equal((await server.ok('registered_users', 'localhost')).trim(), '')
+  await server.ok('register', 'nurse', 'localhost', 'secret')
+  await using nurse = await xmppClient(server, 'nurse')
+  assert.equal(await askDisco(nurse), 'result')
+  assert.equal(await askDisco(juliet), 'result')
+  const other = { sql_database: folder.join('other.sqlite') }
+  assert.equal(await server.reload(other), undefined)
+  assert.ok(server.log.some((line) => /sql_database.*take effect at the next start/.test(line)))
+  assert.match(await server.ok('registered_users', 'localhost'), /nurse/)
 })
 
 test('check-config and reload_config agree on what is wrong', async () => {

@@ -27,6 +27,8 @@ function write(folder: Folder, config: Readonly<Record<string, unknown>>): strin
 
 // shows: listener ejabberd_c2s.tls
 // shows: listener mod_mqtt.tls
+// shows: handler linnet_metrics
+// shows: handler linnet_health
 // shows: command register
 // shows: command stop
 test('serves everything that the shipped configuration names, from an empty folder', async () => {
