@@ -6,11 +6,16 @@ import { globSync } from 'node:fs'
  * name; with LINNET_TEST_NO_SKIP=1 (as in CI, which installs everything) a skipped test fails the run.
  */
 const words = process.argv.slice(2)
-const files = globSync(['src/**/*.test.ts', 'test/**/*.test.ts'], {
+const files = globSync(['{src,test,tools,docs/examples}/**/*.test.ts'], {
   exclude: (name) => name === 'node_modules',
 })
   .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
   .sort()
+
+if (files.length === 0) {
+  process.stderr.write(`No test file has ${words.join(' or ')} in its path\n`)
+  process.exit(1)
+}
 
 const result = spawnSync(
   process.execPath,
