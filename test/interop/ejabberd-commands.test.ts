@@ -88,6 +88,20 @@ test('the server is asked and told as by ejabberdctl', () => answersLikeEjabberd
 // shows: command set_last
 test('last activity is read and written as by ejabberdctl', () => answersLikeEjabberd('last'))
 
+// shows: command get_roster
+// shows: command add_rosteritem
+// shows: command delete_rosteritem
+test('contacts are listed, added and deleted as by ejabberdctl', () =>
+  answersLikeEjabberd('roster'))
+
+// shows: command get_offline_count
+test('messages that wait are counted as by ejabberdctl', () => answersLikeEjabberd('offline'))
+
+// shows: command check_password_hash
+// shows: command convert_to_scram
+test('passwords that are keys are dealt with as by ejabberdctl', () =>
+  answersLikeEjabberd('hashes'))
+
 // shows: command help
 test('wrong use and calls for help are answered as by ejabberdctl', () =>
   answersLikeEjabberd('usage'))

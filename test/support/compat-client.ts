@@ -3,6 +3,9 @@ import type { Socket } from 'node:net'
 import { connect } from 'node:net'
 import { ScramClient } from './scram-client.ts'
 
+/** How long an answer may take before the test gives up. */
+const patienceMs = 30_000
+
 /**
  * A small XMPP client that knows nothing of Linnet's own code, so that it treats ejabberd and Linnet alike: no TLS,
  * SCRAM-SHA-1, one resource. Only good for servers that behave.
@@ -60,15 +63,18 @@ export class CompatClient implements AsyncDisposable {
     this.#socket.write(xml)
   }
 
-  /** Waits for something in what comes in, and forgets everything up to its end. */
+  /** Waits for something in what comes in, and takes it out. */
   async receives(pattern: RegExp): Promise<RegExpExecArray> {
+    const patience = setTimeout(() => this.#socket.destroy(), patienceMs)
     for (;;) {
       const found = pattern.exec(this.#received)
       if (found !== null) {
-        this.#received = this.#received.slice(found.index + found[0].length)
+        clearTimeout(patience)
+        this.#received = this.#received.replace(found[0], '')
         return found
       }
       if (this.#socket.closed) {
+        clearTimeout(patience)
         throw new Error(`${this.jid} was disconnected before ${pattern}, after: ${this.#received}`)
       }
       await new Promise<void>((resolve) => {

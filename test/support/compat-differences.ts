@@ -136,6 +136,13 @@ export const differences: readonly Difference[] = [
     output: 'Error: {text}\n',
     reason: 'A file that cannot be written is an error; ejabberd says nothing.',
   },
+  {
+    transcript: 'hashes',
+    command: 'convert_to_scram nowhere.example',
+    exit: 1,
+    output: 'Error: error\nError: "Unknown virtual host"\n',
+    reason: 'A host that is not served is an error; ejabberd says nothing.',
+  },
 ]
 
 /** The step as Linnet should answer it. */

@@ -46,6 +46,15 @@ export async function freePort(): Promise<number> {
   return address.port
 }
 
+/** Runs a command until it ends, or until nobody holds the other end of standard input: then the whole group is killed. */
+const outliveNobody = `
+exec 3<&0
+"$@" 3<&- </dev/null & node=$!
+(cat <&3 >/dev/null; kill -KILL 0) & watcher=$!
+wait $node; code=$?
+kill $watcher
+exit $code`
+
 /** Starts ejabberd with this ejabberd.yml, and resolves when it serves. */
 export async function startEjabberd(settings: {
   readonly config: string
@@ -76,10 +85,10 @@ export async function startEjabberd(settings: {
   await writeFile(ctlPath, own, { mode: 0o700 })
 
   const options = ['--config-dir', conf, '--logs', logs, '--spool', spool]
-  const child = spawn(ctlPath, [...options, 'foreground'], {
+  const child = spawn('sh', ['-c', outliveNobody, 'sh', ctlPath, ...options, 'foreground'], {
     cwd: dir,
     env: { PATH: process.env['PATH'] ?? '', HOME: dir, LANG: 'C.UTF-8' },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     detached: true, // a process group of its own: the script does not become the node but waits for it
   })
   const kill = (): void => killGroup(child)
