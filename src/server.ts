@@ -387,12 +387,14 @@ export class LinnetServer implements ServerControl, AsyncDisposable {
         this.log.error({ err: error, host: name }, 'Cannot reload host')
       }
     }
-    failed.push(...(await this.#network.reload(next)))
+    const { ports, certificates } = await this.#network.reload(next)
+    failed.push(...ports)
     // Handlers of the server as a whole run after those of each host.
     for (const host of this.#hosts.all) host.hooks.emit(configReloaded, before, next)
     this.log.info({ files: next.sources }, 'Configuration reloaded')
     this.#failures = failed
-    return failed.length === 0 ? undefined : failed.join('\n')
+    const undone = [...failed, ...certificates]
+    return undone.length === 0 ? undefined : undone.join('\n')
   }
 
   /** Where accounts and messages are kept does not change under the sessions that use them. */

@@ -53,12 +53,19 @@ export class Network {
     if (problems.length > 0) throw new Error(problems.join('\n'))
   }
 
-  /** Certificates are read again even if no option changed: a renewed file has the old name. */
-  async reload(config: Config): Promise<readonly string[]> {
-    this.#certificates.reload(this.#sources(config))
-    const problems = await this.#listeners.reload(config.listeners)
-    for (const problem of problems) this.#parts.logs.for('listener').error(problem)
-    return problems
+  /**
+   * Certificates are read again even if no option changed: a renewed file has the old name. Resolves with what could not be done;
+   * without new certificates the server goes on with those that it has.
+   */
+  async reload(config: Config): Promise<{
+    readonly ports: readonly string[]
+    readonly certificates: readonly string[]
+  }> {
+    const isRenewed = this.#certificates.reload(this.#sources(config))
+    const ports = await this.#listeners.reload(config.listeners)
+    for (const problem of ports) this.#parts.logs.for('listener').error(problem)
+    const kept = 'Some certificates cannot be read (the log says which): those of before are kept'
+    return { ports, certificates: isRenewed ? [] : [kept] }
   }
 
   closeListeners(): Promise<void> {
