@@ -450,6 +450,34 @@ suite('acknowledgements', () => {
     assert.equal(await publisher.publish('kept', 'x', { qos: 1 }), ReasonCode.success)
   })
 
+  test('that wait keep the server from reading more than it can store', async () => {
+    const { gate, server, publisher } = await start()
+    await using _server = server
+    using _gate = gate
+    await using old = await server.login({ version: 4, clientId: 'old', keepAlive: 10 })
+    gate.isClosed = true
+    const payload = Buffer.alloc(256 * 1024, 'x')
+    const count = 200
+    for (let i = 1; i <= count; i++) old.sendPublish('kept', payload, { qos: 1, packetId: i })
+    const received = (): number => server.metric('linnet_mqtt_messages_received_total')
+    // What fits is read, and then no more, however long others go on meanwhile.
+    let before = -1
+    while (before !== received() || !server.broker().journal.isCongested) {
+      before = received()
+      for (let i = 0; i < 20; i++) await publisher.hearsNothing()
+    }
+    assert.ok(received() < count / 2, `${received()} of ${count} messages were read`)
+    assert.equal(old.pending, 0)
+    // It is we who do not read: the client is not silent.
+    server.clock.advance(60_000)
+    await publisher.hearsNothing()
+    assert.equal(old.isClosed, false)
+    gate.open()
+    for (let i = 1; i <= count; i++) assert.equal((await old.receive('puback')).packetId, i)
+    assert.equal(received(), count)
+    await old.hearsNothing()
+  })
+
   test('stand for what a failed commit did not keep, once the next one works', async () => {
     const { gate, server, publisher } = await start()
     await using _server = server
