@@ -130,6 +130,11 @@ def median(values):
     return statistics.median(values) if values else None
 
 
+def runs_of(counts):
+    most = max(counts)
+    return 'one run each' if most == 1 else 'medians of %d runs' % most
+
+
 def ratio(own, other):
     return '–' if not own or not other else '%.2f' % (own / other)
 
@@ -138,7 +143,7 @@ def mqtt_tables(data):
     names = [n for n in BROKERS if n in data['results']]
     value = lambda n, s, get: median(get(x) for x in data['results'][n].get(s, []) if x.get('ok'))
     cpu = lambda n, s: value(n, s, lambda x: x['broker_cpu_us_per_msg'])
-    lines = ['CPU µs per delivered message (messages a second):', '', '| scenario | ' + ' | '.join(names) + ' | Linnet / mosquitto | target |',
+    lines = ['CPU µs per delivered message (messages a second), %s:' % runs_of(len(x) for n in names for x in data['results'][n].values()), '', '| scenario | ' + ' | '.join(names) + ' | Linnet / mosquitto | target |',
              '|---' * (len(names) + 3) + '|']
     for s, (text, pipelined) in MQTT.items():
         cells = ['%s (%s)%s' % (number(cpu(n, s), 2), number(value(n, s, lambda x: x['msgs_per_s'])), lost(data['results'][n].get(s, []))) for n in names]
@@ -174,7 +179,8 @@ def xmpp_tables(results):
 
     def value(n, s, key):
         return median(r.get(key) for r in results if r['server'] == n and r['scenario_name'] == s and r.get('ok'))
-    lines = ['| scenario | ' + ' | '.join('%s: CPU µs each (a second, p99 ms)' % n for n in names) + ' | Linnet / ejabberd | target |',
+    count = runs_of(1 + r['run'] for r in results if r['scenario_name'] == 'chat-max')
+    lines = [count[0].upper() + count[1:] + '.', '', '| scenario | ' + ' | '.join('%s: CPU µs each (a second, p99 ms)' % n for n in names) + ' | Linnet / ejabberd | target |',
              '|---' * (len(names) + 3) + '|']
     for s, text in XMPP.items():
         cells = ['%s (%s, %s)' % (number(value(n, s, 'cpu_us_per'), 1), number(value(n, s, 'per_s')), number(value(n, s, 'p99_ms'), 1)) for n in names]
@@ -224,7 +230,7 @@ def report(a, parts):
     lines = ['# Measurements', '', 'Written by `npm run bench`%s on %s. How they are taken, and what they mean: [docs/performance.md](../docs/performance.md).'
              % (' -- --quick' if a.quick else '', time.strftime('%F')), '',
              '- Machine: %s' % machine(), '- Versions: %s' % '; '.join(versions),
-             '- Servers on core 0, generators on core 1, loopback. %s' % ('One short run each.' if a.quick else 'Medians of %d runs of 2 or 3 seconds, taken in turns.' % a.runs), '']
+             '- Servers on core 0, generators on core 1, loopback, servers in turns. 5-minute load average at the end: %.1f.' % os.getloadavg()[1], '']
     for name, title, table in (('mqtt', 'MQTT', mqtt_tables), ('xmpp', 'XMPP', xmpp_tables), ('start', 'Start and idle', start_tables)):
         if name in parts:
             lines += ['## ' + title, '', *table(parts[name]), '']
