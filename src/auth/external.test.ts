@@ -81,6 +81,8 @@ async function open(options: Readonly<Record<string, unknown>> = {}) {
   return { accounts, asked: async () => (await readFile(log, 'utf8')).trim().split('\n') }
 }
 
+const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+
 describe('accounts of a program', () => {
   // shows: option extauth_program
   test('are asked for in its words', async () => {
@@ -136,6 +138,26 @@ describe('accounts of a program', () => {
     assert.deepEqual(before, err('not-authorized'))
   })
 
+  // shows: option extauth_pool_size
+  test('wait for a process that hangs only where there is no other', async () => {
+    for (const [size, expected] of [
+      [1, err('unavailable')],
+      [2, ok(undefined)],
+    ] as const) {
+      const { accounts, asked } = await open({ extauth_pool_size: size })
+      await using _ = accounts
+      const check = (password: string) =>
+        accounts.directory.checkPassword(juliet, password, attempt)
+      const hanging = check('hang')
+      const other = check('ro:se')
+      while (!(await asked().catch(() => [])).join().includes('hang')) await turn()
+      if (size > 1) assert.deepEqual(await other, expected)
+      accounts.clock.advance(30_000)
+      assert.deepEqual(await hanging, err('unavailable'))
+      assert.deepEqual(await other, expected)
+    }
+  })
+
   test('an empty password is not even asked about', async () => {
     const { accounts } = await open()
     await using _ = accounts
@@ -157,7 +179,6 @@ describe('a program', () => {
     return { clock, pool }
   }
 
-  // shows: option extauth_pool_size
   test('answers questions one after another, on as many processes as wanted', async () => {
     const { pool } = start(undefined, 2)
     const questions = ['ro:se', 'x', 'ro:se', 'y', 'ro:se'].map((password) =>

@@ -176,10 +176,12 @@ test('nobody registers, and who is there or was there exists', async () => {
   assert.equal(await directory.exists(juliet), true)
   accounts.closeSession(session)
   assert.equal(await directory.exists(juliet), false)
-  // auth_external_user_exists_check
   await store.write(store.table('last').insert({ username: 'juliet', seconds: '1', state: '' }))
     .settled
   assert.equal(await directory.exists(juliet), true)
+  const options = { ...accounts.options, auth_external_user_exists_check: false }
+  await directory.reloadHost(accounts.host, options)
+  assert.equal(await directory.exists(juliet), false)
 })
 
 test('a short secret is used, but told', () => {
