@@ -102,12 +102,18 @@ test('messages that wait are counted as by ejabberdctl', () => answersLikeEjabbe
 test('passwords that are keys are dealt with as by ejabberdctl', () =>
   answersLikeEjabberd('hashes'))
 
+// shows: command unban_ip
+test('addresses are let in again as by ejabberdctl', () => answersLikeEjabberd('fail2ban'))
+
 // shows: command help
 test('wrong use and calls for help are answered as by ejabberdctl', () =>
   answersLikeEjabberd('usage'))
 
-// ejabberd 23.01 cannot lift a ban, so this is what the reference of commands says.
+// ejabberd 23.01 cannot lift a ban, so this is what the newer one says.
 // shows: command unban_account
+// shows: command list_banned
+// shows: command count_banned
+// shows: command get_ban_details
 test('an account that was banned signs in with its old password after the ban', async () => {
   await using server = await startLinnet({ config: await compatConfig(await freePort()) })
   const said = async (...words: readonly string[]): Promise<string> => {
@@ -121,16 +127,36 @@ test('an account that was banned signs in with its old password after the ban', 
     '1 Error: account_was_already_banned\n',
   )
   assert.equal(await said('check_password', 'user1', 'localhost', 'Pass'), '1 Error: false\n')
+  assert.equal(await said('list_banned', 'localhost'), '0 user1@localhost\n')
+  assert.equal(await said('count_banned', 'localhost'), '0 1\n')
+  assert.match(
+    await said('get_ban_details', 'user1', 'localhost'),
+    /^0 reason\tspam\nbandate\t\S+Z\nlastdate\t\S+Z\nlastreason\t.*\n$/,
+  )
   assert.equal(await said('unban_account', 'user1', 'localhost'), '0 ')
   assert.equal(await said('check_password', 'user1', 'localhost', 'Pass'), '0 ')
   assert.equal(
     await said('unban_account', 'user1', 'localhost'),
     '1 Error: account_was_not_banned\n',
   )
+  assert.equal(await said('list_banned', 'localhost'), '0 ')
+  assert.equal(await said('get_ban_details', 'user1', 'localhost'), '0 ')
   assert.equal(
     await said('unban_account', 'nobody', 'localhost'),
     '1 Error: account_does_not_exist\n',
   )
+})
+
+// Nor can it count contacts.
+// shows: command get_roster_count
+test('contacts are counted', async () => {
+  await using server = await startLinnet({ config: await compatConfig(await freePort()) })
+  const count = ['get_roster_count', 'user1', 'localhost'] as const
+  assert.equal((await server.control('register', 'user1', 'localhost', 'Pass')).exit, 0)
+  assert.deepEqual(await server.control(...count), { exit: 0, output: '0\n' })
+  const contact = ['user1', 'localhost', 'user2', 'localhost', 'Second', 'Friends', 'both'] as const
+  assert.equal((await server.control('add_rosteritem', ...contact)).exit, 0)
+  assert.deepEqual(await server.control(...count), { exit: 0, output: '1\n' })
 })
 
 test('the dump of the configuration says what was configured, and can be used as one', async () => {

@@ -18,9 +18,13 @@ export class CompatActor implements Actor, AsyncDisposable {
 
   async client(text: string): Promise<void> {
     const [, jid = '', verb = '', rest = ''] =
-      /^(\S+) (signs in with|signs out|sends|receives)(?: (.*))?$/.exec(text) ?? []
+      /^(\S+) (signs in with|is refused with|signs out|sends|receives)(?: (.*))?$/.exec(text) ?? []
     if (verb === 'signs in with') {
       this.#clients.set(jid, await CompatClient.signIn(this.#port, jid, rest))
+      return
+    }
+    if (verb === 'is refused with') {
+      await this.#isRefused(jid, rest)
       return
     }
     const client = this.#clients.get(jid)
@@ -31,6 +35,13 @@ export class CompatActor implements Actor, AsyncDisposable {
       await client[Symbol.asyncDispose]()
       this.#clients.delete(jid)
     }
+  }
+
+  async #isRefused(jid: string, password: string): Promise<void> {
+    const client = await CompatClient.signIn(this.#port, jid, password).catch(() => undefined)
+    if (client === undefined) return
+    await client[Symbol.asyncDispose]()
+    throw new Error(`"${jid}" was not refused`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

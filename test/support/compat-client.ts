@@ -34,22 +34,32 @@ export class CompatClient implements AsyncDisposable {
     const socket = connect(port, '127.0.0.1')
     await once(socket, 'connect')
     const client = new CompatClient(socket, jid)
-    await client.#openStream(host)
+    try {
+      await client.#signIn(user, host, resource, password)
+    } catch (error) {
+      socket.destroy()
+      throw error
+    }
+    return client
+  }
+
+  async #signIn(user: string, host: string, resource: string, password: string): Promise<void> {
+    await this.#openStream(host)
     const scram = new ScramClient({ hash: 'sha1', userName: user, password })
     const sasl = 'urn:ietf:params:xml:ns:xmpp-sasl'
     const first = scram.first().toString('base64')
-    client.send(`<auth xmlns="${sasl}" mechanism="SCRAM-SHA-1">${first}</auth>`)
-    const challenge = await client.receives(/<challenge [^>]*>([^<]*)<\/challenge>/)
+    this.send(`<auth xmlns="${sasl}" mechanism="SCRAM-SHA-1">${first}</auth>`)
+    const challenge = await this.receives(/<challenge [^>]*>([^<]*)<\/challenge>/)
     const final = scram.final(Buffer.from(challenge[1] ?? '', 'base64'))
-    client.send(`<response xmlns="${sasl}">${final.toString('base64')}</response>`)
-    await client.receives(/<success [^>]*(?:\/>|>[^<]*<\/success>)/)
-    await client.#openStream(host)
+    this.send(`<response xmlns="${sasl}">${final.toString('base64')}</response>`)
+    const outcome = await this.receives(/<(success|failure) [^]*?(?:\/>|<\/\1>)/)
+    if (outcome[1] === 'failure') throw new Error(`${this.jid} was refused: ${outcome[0]}`)
+    await this.#openStream(host)
     const bind = 'urn:ietf:params:xml:ns:xmpp-bind'
-    client.send(
+    this.send(
       `<iq type="set" id="b"><bind xmlns="${bind}"><resource>${resource}</resource></bind></iq>`,
     )
-    await client.receives(/<jid>[^<]*<\/jid>[^]*?<\/iq>/)
-    return client
+    await this.receives(/<jid>[^<]*<\/jid>[^]*?<\/iq>/)
   }
 
   async #openStream(host: string): Promise<void> {
