@@ -63,6 +63,13 @@ export class Brokers {
     this.#connections.delete(connection)
   }
 
+  /** The server stops: who has not said CONNECT yet belongs to no broker that could say goodbye. */
+  shutDown(): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.phase === 'new') connection.close()
+    }
+  }
+
   #start(): void {
     if (this.#timer !== undefined) return
     this.tickMs = this.clock.monotonic()

@@ -6,6 +6,7 @@ import type { RequestHandler } from '../http/handler.ts'
 import { healthHandler } from '../http/health.ts'
 import { httpListener } from '../http/listener.ts'
 import { metricsHandler } from '../http/metrics.ts'
+import { mqttBrokers } from '../mqtt/brokers.ts'
 import { mqttListener } from '../mqtt/listener.ts'
 import { mqttWebSocket } from '../mqtt/websocket.ts'
 import { c2s } from '../xmpp/c2s/c2s.ts'
@@ -64,5 +65,6 @@ export class Protocols {
   /** Tells every client that the server stops. */
   shutDown(): void {
     this.#xmpp.shutDown()
+    this.#services.find(mqttBrokers)?.shutDown()
   }
 }
