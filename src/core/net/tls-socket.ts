@@ -11,22 +11,13 @@ import { derContent, derValues } from './der.ts'
 /** How long a peer may take for the TLS handshake, unless somebody says otherwise. */
 export const handshakeTimeoutMs = 30_000
 
-type SniCallback = (
-  name: string,
-  done: (error: Error | null, context?: SecureContext) => void,
-) => void
+const contextOf = Symbol('context')
 
-/** One for all connections of a listener. */
-const sniCallbacks = new WeakMap<TlsServerSettings, SniCallback>()
+/** The connection knows which of the contexts serves it; each has one certificate (`secureContext`). */
+type ServedSocket = TLSSocket & { [contextOf]?: SecureContext }
 
-function sniCallbackOf(settings: TlsServerSettings): SniCallback {
-  let callback = sniCallbacks.get(settings)
-  if (callback === undefined) {
-    callback = (name, done) => done(null, settings.contexts.contextFor(name))
-    sniCallbacks.set(settings, callback)
-  }
-  return callback
-}
+/** The same for all connections with a certificate, and dear: Node makes a certificate object each time it is asked. */
+const endPoints = new WeakMap<SecureContext, Buffer>()
 
 /**
  * Makes a TLS server's end of a TCP connection; undefined when there is no certificate. Bytes in the socket's read buffer
@@ -35,16 +26,22 @@ function sniCallbackOf(settings: TlsServerSettings): SniCallback {
 export function wrapServerTls(raw: Socket, settings: TlsServerSettings): TLSSocket | undefined {
   const secureContext = settings.contexts.contextFor(settings.defaultDomain)
   if (secureContext === undefined) return undefined
-  return new TLSSocket(raw, {
+  const socket: ServedSocket = new TLSSocket(raw, {
     isServer: true,
     secureContext,
-    SNICallback: sniCallbackOf(settings),
+    SNICallback: (name: string, done: (error: null, context?: SecureContext) => void) => {
+      const context = settings.contexts.contextFor(name)
+      if (context !== undefined) socket[contextOf] = context
+      done(null, context)
+    },
     requestCert: settings.requestCertificate,
     // Whether a certificate suffices is the protocol's to say: it may also ask for a password.
     rejectUnauthorized: false,
     // RFC 7301 §3.2: without a common protocol the handshake fails, so that nobody is talked into another (ALPACA).
     ...(settings.alpn === undefined ? {} : { ALPNProtocols: [...settings.alpn] }),
   })
+  socket[contextOf] = secureContext
+  return socket
 }
 
 /** Resolves when TLS is up, or with what went wrong; the socket is destroyed then. */
@@ -89,9 +86,9 @@ export class SocketTlsInfo implements TlsInfo {
   readonly alpn: string | undefined
   readonly peerCertificate: X509Certificate | undefined
   readonly peerCertificateError: string | undefined
-  readonly #socket: TLSSocket
+  readonly #socket: ServedSocket
 
-  constructor(socket: TLSSocket) {
+  constructor(socket: ServedSocket) {
     this.#socket = socket
     this.version = socket.getProtocol() ?? ''
     this.cipher = socket.getCipher()?.standardName ?? ''
@@ -109,10 +106,15 @@ export class SocketTlsInfo implements TlsInfo {
   }
 
   serverEndPoint(): Buffer | undefined {
+    const context = this.#socket[contextOf]
+    const known = context && endPoints.get(context)
+    if (known !== undefined) return known
     const certificate = this.#socket.getX509Certificate()
-    if (certificate === undefined) return undefined
-    const hash = signatureHash(certificate.raw)
-    return hash === undefined ? undefined : createHash(hash).update(certificate.raw).digest()
+    const hash = certificate && signatureHash(certificate.raw)
+    if (certificate === undefined || hash === undefined) return undefined
+    const endPoint = createHash(hash).update(certificate.raw).digest()
+    if (context !== undefined) endPoints.set(context, endPoint)
+    return endPoint
   }
 
   unique(): Buffer | undefined {
