@@ -45,6 +45,37 @@ suite('on PostgreSQL', { skip: noPostgres }, () => {
     await visitor.end()
   })
 
+  // shows: option sql_pool_size
+  test('no more connections than sql_pool_size are made', async () => {
+    const database = await postgres.createDatabase()
+    const visitor = await visitorOf(database)
+    const counter = await visitorOf(database)
+    const connections = async (): Promise<number> => {
+      const { rows } = await counter.query<{ count: string }>(
+        `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'linnet' AND datname = $1`,
+        [database.database],
+      )
+      return Number(rows[0]?.count)
+    }
+    for (const sql_pool_size of [2, 4]) {
+      const config = { ...optionsOf(database), sql_pool_size, auth_use_cache: false }
+      await using server = await TestServer.start({ config })
+      await visitor.query('BEGIN; LOCK TABLE users')
+      // More questions than connections; none is answered before the lock is gone.
+      const answers = Array.from({ length: 8 }, (_, n) =>
+        server.run('check_account', `user${n}`, 'localhost'),
+      )
+      while ((await connections()) < sql_pool_size) await counter.query('SELECT 1')
+      for (let round = 0; round < 20; round++) {
+        assert.equal(await connections(), sql_pool_size)
+      }
+      await visitor.query('ROLLBACK')
+      await Promise.all(answers)
+    }
+    await visitor.end()
+    await counter.end()
+  })
+
   // shows: option update_sql_schema_timeout
   test('a start waits for tables no longer than update_sql_schema_timeout', async () => {
     const database = await postgres.createDatabase()
