@@ -22,7 +22,7 @@ export interface TlsInfo {
   exporter(): Buffer | undefined
   /** RFC 5929 tls-server-end-point: hash of the certificate this server presented. */
   serverEndPoint(): Buffer | undefined
-  /** RFC 5929 tls-unique, where the implementation has it: TLS 1.2 with extended master secret only. */
+  /** RFC 5929 tls-unique, where the implementation has it; of TLS 1.2 only with the extended master secret. */
   unique?(): Buffer | undefined
 }
 

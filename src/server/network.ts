@@ -8,6 +8,7 @@ import { Listeners } from '../core/net/listeners.ts'
 import type { PortListener } from '../core/net/port-listener.ts'
 import type { Services } from '../core/service.ts'
 import { certificates } from '../core/shared.ts'
+import { listenerEntries } from './listener-entries.ts'
 import { listenerModules } from './protocols.ts'
 
 export interface NetworkParts {
@@ -49,7 +50,7 @@ export class Network {
 
   /** Rejects when a port cannot be opened; then all are closed again. */
   async start(config: Config): Promise<void> {
-    const problems = await this.#listeners.start(config.listeners)
+    const problems = await this.#listeners.start(listenerEntries(config))
     if (problems.length > 0) throw new Error(problems.join('\n'))
   }
 
@@ -62,7 +63,7 @@ export class Network {
     readonly certificates: readonly string[]
   }> {
     const isRenewed = this.#certificates.reload(this.#sources(config))
-    const ports = await this.#listeners.reload(config.listeners)
+    const ports = await this.#listeners.reload(listenerEntries(config))
     for (const problem of ports) this.#parts.logs.for('listener').error(problem)
     const kept = 'Some certificates cannot be read (the log says which): those of before are kept'
     return { ports, certificates: isRenewed ? [] : [kept] }

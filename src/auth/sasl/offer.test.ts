@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SignInPolicy } from '../../core/account.ts'
-import { channelBindingsOf } from './channel-binding.ts'
+import { announcedBindings, channelBindingsOf } from './channel-binding.ts'
 import { downgradeHash, offerMechanisms } from './offer.ts'
 import type { OfferInput } from './offer.ts'
 
@@ -97,7 +97,7 @@ test('hashes what was offered as XEP-0474 §5.1 says', () => {
   )
 })
 
-test('knows tls-unique of TLS 1.2 only (RFC 9266 §2)', () => {
+test('announces tls-unique with TLS 1.2 only, and takes it with 1.3 (RFC 9266 §2)', () => {
   const tls = {
     cipher: '',
     serverName: undefined,
@@ -108,8 +108,9 @@ test('knows tls-unique of TLS 1.2 only (RFC 9266 §2)', () => {
     unique: () => Buffer.from('finished'),
     serverEndPoint: () => Buffer.from('end point'),
   }
-  const types = (version: string) => [...channelBindingsOf({ ...tls, version }).keys()]
-  assert.deepEqual(types('TLSv1.2'), ['tls-unique', 'tls-server-end-point'])
-  assert.deepEqual(types('TLSv1.3'), ['tls-server-end-point'])
+  const both = ['tls-unique', 'tls-server-end-point']
+  assert.deepEqual(announcedBindings({ ...tls, version: 'TLSv1.2' }), both)
+  assert.deepEqual(announcedBindings({ ...tls, version: 'TLSv1.3' }), ['tls-server-end-point'])
+  assert.deepEqual([...channelBindingsOf({ ...tls, version: 'TLSv1.3' }).keys()], both)
   assert.equal(channelBindingsOf(undefined).size, 0)
 })

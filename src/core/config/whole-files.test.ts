@@ -27,8 +27,6 @@ describe('a configuration with all that the format can do', () => {
       (warning) => /"([^"]+)" is not supported yet/.exec(warning)?.[1] ?? [],
     )
     assert.deepEqual(missing.toSorted(), [
-      'c2s_ciphers',
-      'c2s_protocol_options',
       'ejabberd_captcha',
       'ejabberd_http_ws',
       'ejabberd_s2s_in',

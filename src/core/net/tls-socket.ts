@@ -118,8 +118,10 @@ export class SocketTlsInfo implements TlsInfo {
   }
 
   unique(): Buffer | undefined {
-    // RFC 9266 §3: not for TLS 1.3; without the extended master secret it does not identify one connection.
-    if (this.version !== 'TLSv1.2' || !hasExtendedMasterSecret(this.#socket)) return undefined
+    // Without the extended master secret it does not identify one connection (RFC 9266 §3). In TLS 1.3 the Finished
+    // message covers the whole handshake, although nobody defined it as a channel binding there.
+    const isBound = this.version === 'TLSv1.3' || hasExtendedMasterSecret(this.#socket)
+    if (!isBound || this.#socket.destroyed) return undefined
     // RFC 5929 §3.1: the first Finished message, which is the server's when a session is resumed.
     return this.#socket.isSessionReused()
       ? this.#socket.getFinished()

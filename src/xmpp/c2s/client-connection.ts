@@ -1,6 +1,6 @@
 import { SaslExchange } from '../../auth/sasl/exchange.ts'
 import { localAccount } from '../../auth/sasl/account-name.ts'
-import { channelBindingsOf } from '../../auth/sasl/channel-binding.ts'
+import { announcedBindings, channelBindingsOf } from '../../auth/sasl/channel-binding.ts'
 import { failure } from '../../auth/sasl/mechanism.ts'
 import type { SaslContext } from '../../auth/sasl/mechanism.ts'
 import { offerMechanisms } from '../../auth/sasl/offer.ts'
@@ -318,7 +318,7 @@ export class ClientConnection implements ClientStream, SessionStream, StreamOwne
       profile: 'sasl1',
       disabled: options.disable_sasl_mechanisms,
       isEncrypted,
-      channelBindings: [...channelBindingsOf(this.#stream.transport.tls).keys()],
+      channelBindings: announcedBindings(this.#stream.transport.tls),
       hasCertificate: this.#certificateAddresses().length > 0,
       protectsFromDowngrade: !options.disable_sasl_scram_downgrade_protection,
     })

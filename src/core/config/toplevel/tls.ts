@@ -53,16 +53,12 @@ export const tls = {
     ),
   },
   host: {
-    c2s_cafile: notYet(
-      file(optional, 'Authorities that certificates of clients are checked against.'),
-    ),
-    c2s_ciphers: notYet(
-      option(ciphersType, optional, 'Ciphers for clients, in the form of OpenSSL.'),
-    ),
-    c2s_dhfile: notYet(file(optional, 'Parameters for Diffie-Hellman with clients.')),
-    c2s_protocol_options: notYet(
-      list(t.text, optional, 'TLS options for clients, such as no_tlsv1_1.', { unique: true }),
-    ),
+    c2s_cafile: file(optional, 'Authorities that certificates of clients are checked against.'),
+    c2s_ciphers: option(ciphersType, optional, 'Ciphers for clients, in the form of OpenSSL.'),
+    c2s_dhfile: file(optional, 'Parameters for Diffie-Hellman with clients.'),
+    c2s_protocol_options: list(t.text, optional, 'TLS options for clients, such as no_tlsv1_1.', {
+      unique: true,
+    }),
     c2s_tls_compression: accepted(
       flag(optional, 'Compression inside TLS with clients.'),
       noCompression,
