@@ -14,8 +14,7 @@ address = os.environ.get("XMPP_SERVICE", "xmpp://localhost:5222").removeprefix("
 
 class Echo(slixmpp.ClientXMPP):
     def __init__(self):
-        # Slixmpp up to 1.8 binds SCRAM to TLS 1.3 by "tls-unique", which TLS 1.3 does not have.
-        super().__init__(jid + "/echo", password, sasl_mech="PLAIN")
+        super().__init__(jid + "/echo", password)
         self.ca_certs = certificate
         self.add_event_handler("session_start", self.started)
         self.add_event_handler("failed_all_auth", self.refused)
