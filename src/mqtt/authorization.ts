@@ -72,7 +72,7 @@ export class Authorization {
   }
 
   #covers(wanted: string, level: string, { jid }: Publisher): boolean {
-    if (wanted === '+' || wanted === level) return true
+    if (wanted === '+') return true
     // A user may be called "+": their own name must not become everybody's.
     if (level === '+' || level === '#') return false
     switch (wanted) {
@@ -85,7 +85,7 @@ export class Authorization {
       case '%g':
         return this.#access.isInSharedGroup(localpart(jid), domainpart(jid), level)
       default:
-        return false
+        return wanted === level
     }
   }
 }

@@ -80,6 +80,9 @@ export class Connection implements TransportHandler {
   maximumPacketSize = Infinity
   aliasMaximum = 0
   wantsReasons = true
+  /** What it was told in CONNACK that it may send: a reload does not change that. */
+  receiveWindow = 65_535
+  aliasLimit = 0
   /** Messages of QoS 1 and 2 from the client that are not acknowledged (MQTT5 4.9). */
   unacknowledged = 0
   /** Acknowledgements that wait for a commit. */
@@ -265,6 +268,8 @@ export class Connection implements TransportHandler {
 
   #end(cause: EndCause): void {
     if (this.phase === 'closed') return
+    // What came before the end goes out before the will (MQTT5 4.6.0-5).
+    flushForwarded()
     this.phase = 'closed'
     this.decoder.stop()
     this.retained = undefined

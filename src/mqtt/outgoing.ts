@@ -40,7 +40,11 @@ export function deliver(
   }
   const delivery = new Delivery(message, qos, retain, identifiers)
   const mayGo =
-    isOpen && session.isClear && session.inflightCount < connection.sendWindow && !connection.isBusy
+    isOpen &&
+    session.isClear &&
+    session.inflightCount < connection.sendWindow &&
+    !connection.isBusy &&
+    !isFull(broker, session, delivery)
   if (!mayGo) return enqueue(broker, session, delivery)
   session.inflight.add(delivery)
   if (session.isStored) broker.journal.enqueued(session, delivery)

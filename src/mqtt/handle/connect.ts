@@ -169,6 +169,14 @@ interface PendingConnack {
 function open(connection: Connection, packet: Connect, signedIn: SignedIn): void {
   const { broker, jid, assigned, will } = signedIn
   const { settings } = broker
+  // The module may have been stopped meanwhile.
+  if (connection.profile.brokers.find(broker.host) !== broker) {
+    connection.refuse(
+      ReasonCode.serverUnavailable,
+      reasonName(ReasonCode.serverUnavailable, 'connack'),
+    )
+    return
+  }
   const opened = broker.sessions.open(connection, {
     key: jid,
     cleanStart: packet.cleanStart,
@@ -183,6 +191,8 @@ function open(connection: Connection, packet: Connect, signedIn: SignedIn): void
   connection.session = session
   connection.phase = 'opening'
   connection.sendWindow = Math.min(connection.sendWindow, settings.maxInflight)
+  connection.receiveWindow = settings.receiveMaximum
+  connection.aliasLimit = settings.maxTopicAliases
   connection.aliasMaximum = Math.min(packet.properties.topicAliasMaximum ?? 0, maxAliasesOut)
   const keepAlive = grantedKeepAlive(packet, settings)
   connection.silenceMs = keepAlive * 1500
@@ -207,6 +217,8 @@ function welcome(isDurable: boolean, pending: PendingConnack): void {
   const { broker, session } = connection
   if (broker === undefined || session === undefined || connection.phase !== 'opening') return
   if (!isDurable) {
+    // Who was never let in has no will.
+    session.will = undefined
     connection.refuse(ReasonCode.serverUnavailable, 'The server cannot store the session')
     return
   }
@@ -233,17 +245,14 @@ function connackProperties(
   keepAlive: number,
 ): PropertiesOf<'connack'> {
   if (version < 5) return {}
-  const { settings } = connection.broker ?? {}
   const { maxPacketBytes } = connection.profile
   return {
     // MQTT5 3.2.2-16.
     ...(assigned !== undefined && { assignedClientIdentifier: assigned }),
     // MQTT5 3.2.2.3.2; ejabberd tells it whenever it was asked for.
     ...((properties.sessionExpiryInterval ?? 0) > 0 && { sessionExpiryInterval: expirySeconds }),
-    ...(settings !== undefined && {
-      receiveMaximum: settings.receiveMaximum,
-      topicAliasMaximum: settings.maxTopicAliases,
-    }),
+    receiveMaximum: connection.receiveWindow,
+    topicAliasMaximum: connection.aliasLimit,
     ...(maxPacketBytes < largestPacketBytes && { maximumPacketSize: maxPacketBytes }),
     // MQTT5 3.2.2-21.
     serverKeepAlive: keepAlive,

@@ -58,11 +58,11 @@ function takeOver(
   const { packetId, qos } = view
   const answer = qos === 1 ? PacketType.puback : PacketType.pubrec
   connection.unacknowledged += 1
-  if (connection.version === 5 && connection.unacknowledged > broker.settings.receiveMaximum) {
+  if (connection.version === 5 && connection.unacknowledged > connection.receiveWindow) {
     // MQTT5 3.3.4-9.
     connection.fail(
       ReasonCode.receiveMaximumExceeded,
-      `More than ${broker.settings.receiveMaximum} messages are unacknowledged (MQTT5 3.3.4-9)`,
+      `More than ${connection.receiveWindow} messages are unacknowledged (MQTT5 3.3.4-9)`,
     )
     return
   }
@@ -146,11 +146,11 @@ function isText(view: PublishView): boolean {
 function routeOf(connection: Connection, broker: Broker, view: PublishView): Route | undefined {
   const { topicAlias, topicStart, topicEnd } = view
   if (topicAlias === 0) return routeByTopic(connection, broker, view)
-  if (topicAlias > broker.settings.maxTopicAliases) {
+  if (topicAlias > connection.aliasLimit) {
     // MQTT5 3.3.2-9.
     connection.fail(
       ReasonCode.topicAliasInvalid,
-      `Topic alias is larger than ${broker.settings.maxTopicAliases} (MQTT5 3.3.2-9)`,
+      `Topic alias is larger than ${connection.aliasLimit} (MQTT5 3.3.2-9)`,
     )
     return undefined
   }
