@@ -38,6 +38,8 @@ export function acknowledge(
 function settled(isDurable: boolean, pending: PendingAcknowledgement): void {
   const { connection, type, packetId, reason, detail } = pending
   connection.pendingAcks -= 1
+  // What was not stored was not taken over: sent again, it must not pass for a duplicate, whatever became of the connection.
+  if (!isDurable && type === PacketType.pubrec) forgetIncoming(connection, packetId)
   if (!connection.isOpen) return
   if (isDurable) {
     connection.sendAck(type, packetId, reason, detail)
@@ -45,10 +47,15 @@ function settled(isDurable: boolean, pending: PendingAcknowledgement): void {
   }
   const mayRefuse = type === PacketType.puback || type === PacketType.pubrec
   if (mayRefuse && connection.version === 5) {
-    if (type === PacketType.pubrec) connection.session?.incoming?.delete(packetId)
     connection.sendAck(type, packetId, ReasonCode.implementationSpecificError)
     return
   }
   // There is no way to say no: the client will try again on its next connection.
   connection.fail(ReasonCode.implementationSpecificError, 'The server cannot store messages')
+}
+
+function forgetIncoming({ broker, session }: Connection, packetId: number): void {
+  if (session?.incoming?.delete(packetId) !== true) return
+  // Its record may be in a row that was stored when another one was not.
+  if (session.isStored) broker?.journal.completed(session, packetId)
 }

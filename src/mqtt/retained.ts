@@ -60,8 +60,8 @@ export class RetainedMessages {
   ): Result<StoredOperation | undefined, ReasonCode> {
     const { topic } = message
     const before = this.#tree.get(topic)
-    if (message.payloadLength === 0)
-      return ok(before === undefined ? undefined : this.remove(topic))
+    // A removal that could not be stored leaves a row that memory does not know of: tried again, it has to be stored again.
+    if (message.payloadLength === 0) return ok(this.remove(topic))
     const bytes = this.#bytes + message.weight - (before?.message.weight ?? 0)
     const isFull = before === undefined && this.#tree.size >= settings.maxRetained
     if (isFull || bytes > settings.maxRetainedBytes) return err(ReasonCode.quotaExceeded)
@@ -71,7 +71,7 @@ export class RetainedMessages {
     return ok(operation)
   }
 
-  /** Removes a topic's message, if it has one. */
+  /** Removes a topic's message, if it has one, and its row. */
   remove(topic: TopicName): StoredOperation | undefined {
     this.#forget(topic)
     return this.#rows === undefined ? undefined : this.#journal.operation(this.#rows.remove(topic))

@@ -170,6 +170,12 @@ export class Sessions {
   restore(sessions: readonly Session[]): void {
     const now = this.#broker.nowMs()
     for (const session of sessions) {
+      const older = this.byKey.get(session.key)
+      if (older !== undefined) {
+        // It ended, but that could not be stored. Its will was dealt with then.
+        older.will = undefined
+        this.end(older)
+      }
       this.#add(session)
       this.#away.add(session)
       for (const [filter, subscription] of session.subscriptions ?? []) {

@@ -15,8 +15,9 @@ import { levelCount, parseTopicFilter, sharedFilterOf, type TopicFilter } from '
 interface Outcome {
   readonly reason: ReasonCode
   readonly operation: StoredOperation | undefined
-  /** Set when retained messages are to follow. */
   readonly subscription: Subscription | undefined
+  /** Retained messages are to follow. */
+  readonly wantsRetained: boolean
 }
 
 interface PendingSuback {
@@ -82,12 +83,13 @@ function subscribe(
   return {
     reason: granted[requested.qos] ?? ReasonCode.grantedQoS0,
     operation,
-    subscription: shared === undefined && wantsRetained ? subscription : undefined,
+    subscription,
+    wantsRetained: shared === undefined && wantsRetained,
   }
 }
 
 function refused(reason: ReasonCode): Outcome {
-  return { reason, operation: undefined, subscription: undefined }
+  return { reason, operation: undefined, subscription: undefined, wantsRetained: false }
 }
 
 function explain(reason: ReasonCode, filter: string): string {
@@ -102,18 +104,28 @@ function explain(reason: ReasonCode, filter: string): string {
 function answer(isDurable: boolean, pending: PendingSuback): void {
   const { connection, packetId, outcomes, detail } = pending
   const { broker, session } = connection
-  if (broker === undefined || session === undefined || !connection.isOpen) return
-  const reasonCodes = outcomes.map(({ reason, operation }) => {
+  if (broker === undefined || session === undefined) return
+  const reasonCodes = outcomes.map(({ reason, operation, subscription }) => {
     const isLost = operation !== undefined && (!isDurable || operation.failed)
-    return isLost ? ReasonCode.implementationSpecificError : reason
+    if (!isLost) return reason
+    // Nothing comes of a subscription that was refused (MQTT5 3.8.4-7).
+    if (subscription !== undefined) takeBack(broker, session, subscription)
+    return ReasonCode.implementationSpecificError
   })
+  if (!connection.isOpen) return
   const properties =
     detail === undefined || !connection.wantsReasons ? {} : { reasonString: detail }
   connection.send({ kind: 'suback', packetId, reasonCodes, properties })
-  outcomes.forEach(({ subscription }, i) => {
-    if (subscription === undefined || (reasonCodes[i] ?? 0x80) >= 0x80) return
+  outcomes.forEach(({ subscription, wantsRetained }, i) => {
+    if (subscription === undefined || !wantsRetained || (reasonCodes[i] ?? 0x80) >= 0x80) return
     sendRetained(connection, broker, subscription.filter, subscription.qos, subscription.identifier)
   })
+}
+
+function takeBack(broker: Broker, session: Session, subscription: Subscription): void {
+  // Not if a later SUBSCRIBE has replaced it.
+  if (session.subscriptions?.get(subscription.filter) !== subscription) return
+  broker.sessions.unsubscribe(session, subscription.filter)
 }
 
 function sendRetained(
