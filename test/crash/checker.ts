@@ -39,8 +39,8 @@ export interface Findings {
   readonly problems: readonly Problem[]
 }
 
-/** Nothing came for that long: it will not come any more. Only losses make the checker wait. */
-const quietMs = 2000
+/** Nothing came for that long: it will not come any more. Only losses make the checker wait, and some machines are slow. */
+const quietMs = 10_000
 
 async function main(settings: CheckerSettings): Promise<void> {
   const checker = new Checker(settings)

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -124,6 +124,7 @@ async function runInDirectory(
       )
       results.push(result)
       print(describe(result, `${loadMs} ms${isSlow(round) ? ' with a slow disk' : ''}`))
+      await writeFile(join(folder, 'server.log'), server.output)
       if (result.problems.length === 0) await rm(folder, { recursive: true })
       else if (isControl) break
     }
