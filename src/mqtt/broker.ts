@@ -295,9 +295,12 @@ export class Broker {
     await this.journal.settled()
   }
 
+  clientAdmitted(client: Client): void {
+    this.#parts.registry.add(client)
+  }
+
   clientOpened(client: Client, isResumed: boolean): void {
     this.metrics.connects.add()
-    this.#parts.registry.add(client)
     this.hooks.emit(sessionOpened, client)
     this.hooks.emit(mqttSessionOpened, client, isResumed)
   }

@@ -52,6 +52,8 @@ const maxConnectBytes = 512 * 1024
 const busyBytes = 256 * 1024
 /** From here on QoS 0 messages are dropped. */
 const congestedBytes = 1024 * 1024
+/** From here on nothing more is read: answers to a client that takes none would gather without end. */
+const backlogBytes = 2 * 1024 * 1024
 
 /** Acknowledgements are copied into the transport's batch before the next one comes. */
 const scratch = new Uint8Array(maxAckBytes)
@@ -71,6 +73,8 @@ export class Connection implements TransportHandler {
   broker: Broker | undefined = undefined
   session: Session | undefined = undefined
   client: Client | undefined = undefined
+  /** CONNACK let it in. */
+  wasOpen = false
   /** By the monotonic clock, to the second. */
   heardAtMs: number
   /** How long the client may be silent; 0 = for ever. */
@@ -89,6 +93,8 @@ export class Connection implements TransportHandler {
   pendingAcks = 0
   /** We do not read: its silence is ours. */
   isPaused = false
+  /** That is because the client does not read either. */
+  isBackedUp = false
   routes: RouteCache | undefined = undefined
   /** Topic aliases of the client, by number. */
   aliases: (Route | undefined)[] | undefined = undefined
@@ -142,6 +148,7 @@ export class Connection implements TransportHandler {
       const outcome = this.decoder.push(buffer, start, end, this)
       flushForwarded()
       if (outcome.kind === 'malformed') this.#malformed(outcome)
+      else this.#holdBacklog()
     } catch (error) {
       this.#crashed(error)
     }
@@ -149,6 +156,9 @@ export class Connection implements TransportHandler {
 
   drain(): void {
     if (this.broker !== undefined && this.session !== undefined) pump(this.broker, this.session)
+    if (!this.isBackedUp) return
+    this.isBackedUp = false
+    this.resumeReading()
   }
 
   closed(reason: CloseReason): void {
@@ -179,9 +189,17 @@ export class Connection implements TransportHandler {
       const outcome = this.decoder.resume(this)
       flushForwarded()
       if (outcome.kind === 'malformed') this.#malformed(outcome)
+      else this.#holdBacklog()
     } catch (error) {
       this.#crashed(error)
     }
+  }
+
+  /** Whoever paused the reading for another reason sees to it again. */
+  #holdBacklog(): void {
+    if (this.phase !== 'open' || this.isPaused || !this.#isAbove(backlogBytes)) return
+    this.isBackedUp = true
+    this.pauseReading()
   }
 
   /** Takes no further packet until `resumeReading`. */
@@ -284,6 +302,7 @@ export class Connection implements TransportHandler {
   /** From here on packets as large as the listener allows. */
   accepted(): void {
     this.phase = 'open'
+    this.wasOpen = true
     this.decoder.maxPacketBytes = this.profile.maxPacketBytes
   }
 

@@ -107,7 +107,9 @@ export class Sessions {
       this.#away.add(session)
       if (session.hasRow) this.#put(session)
     }
-    if (connection?.client !== undefined) broker.clientClosed(connection.client, hasEnded)
+    if (connection?.client !== undefined && connection.wasOpen) {
+      broker.clientClosed(connection.client, hasEnded)
+    }
   }
 
   /** Ends a session for good: its subscriptions and what waits in it are gone. */

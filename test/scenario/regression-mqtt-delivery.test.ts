@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { WriteOutcome, WriteTicket } from '../../src/core/store.ts'
 import type { Packet } from '../../src/mqtt/packet/packet.ts'
 import { ReasonCode } from '../../src/mqtt/packet/reason-code.ts'
+import { bareJid, jid } from '../../src/xmpp/jid/jid.ts'
 import { MqttServer } from '../support/mqtt-broker.ts'
 
 function publishOf(topic: string, text: string, rest: Partial<Packet> = {}): Packet {
@@ -68,4 +70,70 @@ test('a placeholder in a rule does not select a level that looks like it', async
   assert.equal(await client.publish('%u/x', '', { qos: 1 }), ReasonCode.notAuthorized)
   assert.equal(await client.subscribe('%u/x'), ReasonCode.notAuthorized)
   assert.equal(await client.subscribe('juliet/x'), 2)
+})
+
+test('a client that takes no answers is not read for ever', async () => {
+  await using server = await MqttServer.start()
+  await using client = await server.login()
+  client.freeze()
+  const pings = 12_000_000
+  client.sendBytes(Buffer.alloc(pings * 2, Buffer.from('c000', 'hex')))
+  const { connection } = server.broker().sessions.byKey.values().next().value ?? {}
+  assert.ok(connection !== undefined)
+  const { promise: paused, resolve } = Promise.withResolvers<void>()
+  const pauseReading = connection.pauseReading.bind(connection)
+  connection.pauseReading = () => {
+    pauseReading()
+    resolve()
+  }
+  await paused
+  assert.ok(connection.transport.bufferedBytes < 4 * 1024 * 1024)
+  // Once it reads, it is read again.
+  client.thaw()
+  await client.receive('pingresp')
+  await new Promise<void>((go) => {
+    const resumeReading = connection.resumeReading.bind(connection)
+    connection.resumeReading = () => {
+      resumeReading()
+      go()
+    }
+  })
+})
+
+test('a ban finds a client whose CONNACK waits for a commit', async () => {
+  const { promise: asked, resolve } = Promise.withResolvers<void>()
+  let isHeld = false
+  const calls: (() => void)[] = []
+  await using server = await MqttServer.start({
+    wrapStore: (store) =>
+      new Proxy(store, {
+        get: (target, name) => {
+          const value: unknown = Reflect.get(target, name, target)
+          if (name === 'write' && isHeld) {
+            return (query: never): WriteTicket => {
+              resolve()
+              const ticket = target.write(query)
+              return {
+                outcome: ticket.outcome,
+                settled: ticket.settled,
+                after: <C>(callback: (outcome: WriteOutcome, context: C) => void, context?: C) =>
+                  void calls.push(() => ticket.after(callback, context as C)), // its own context
+              }
+            }
+          }
+          return typeof value === 'function' ? value.bind(target) : value
+        },
+      }),
+  })
+  await using client = await server.connect()
+  isHeld = true
+  client.sendConnect({ cleanStart: false, properties: { sessionExpiryInterval: 200 } })
+  await asked
+  for (const session of server.registry.forAccount(bareJid(jid('juliet@localhost')))) {
+    session.kick('Banned', 'banned')
+  }
+  isHeld = false
+  for (const call of calls) call()
+  await client.closed()
+  assert.equal(server.metric('linnet_mqtt_sessions'), 0)
 })

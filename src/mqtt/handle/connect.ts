@@ -190,6 +190,9 @@ function open(connection: Connection, packet: Connect, signedIn: SignedIn): void
   const { session, isPresent, operation } = opened.value
   connection.session = session
   connection.phase = 'opening'
+  // From here on a ban finds it: the password is not looked at again.
+  connection.client = new Client(connection, session.key, connection.nowMs())
+  broker.clientAdmitted(connection.client)
   connection.sendWindow = Math.min(connection.sendWindow, settings.maxInflight)
   connection.receiveWindow = settings.receiveMaximum
   connection.aliasLimit = settings.maxTopicAliases
@@ -214,16 +217,15 @@ const maxAliasesOut = 16
 /** CONNACK, and what waited for this client. */
 function welcome(isDurable: boolean, pending: PendingConnack): void {
   const { connection, isPresent, properties } = pending
-  const { broker, session } = connection
-  if (broker === undefined || session === undefined || connection.phase !== 'opening') return
+  const { broker, session, client } = connection
+  if (broker === undefined || session === undefined || client === undefined) return
+  if (connection.phase !== 'opening') return
   if (!isDurable) {
     // Who was never let in has no will.
     session.will = undefined
     connection.refuse(ReasonCode.serverUnavailable, 'The server cannot store the session')
     return
   }
-  const client = new Client(connection, session.key, connection.nowMs())
-  connection.client = client
   connection.send({
     kind: 'connack',
     sessionPresent: isPresent,
