@@ -87,6 +87,8 @@ export class SocketTlsInfo implements TlsInfo {
   readonly peerCertificate: X509Certificate | undefined
   readonly peerCertificateError: string | undefined
   readonly #socket: ServedSocket
+  /** Asked for by the offer of mechanisms, and again by the one that is chosen. */
+  #exporter: Buffer | undefined
 
   constructor(socket: ServedSocket) {
     this.#socket = socket
@@ -102,7 +104,12 @@ export class SocketTlsInfo implements TlsInfo {
     // RFC 9266 §4.2: without the extended master secret the exporter does not identify one connection.
     if (this.version !== 'TLSv1.3' && !hasExtendedMasterSecret(this.#socket)) return undefined
     if (this.#socket.destroyed) return undefined
-    return this.#socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0))
+    this.#exporter ??= this.#socket.exportKeyingMaterial(
+      32,
+      'EXPORTER-Channel-Binding',
+      Buffer.alloc(0),
+    )
+    return this.#exporter
   }
 
   serverEndPoint(): Buffer | undefined {
