@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 /**
  * What tests show. A comment directly above a test says which option, listener option, module, request handler or command
- * it shows to work:
+ * it shows to work, or which statement of a specification it shows to be kept:
  *
  *   // shows: option loglevel
  *   // shows: option mod_mqtt.max_queue
@@ -12,6 +12,7 @@ import { join } from 'node:path'
  *   // shows: module mod_ping
  *   // shows: handler mod_mqtt
  *   // shows: command register
+ *   // shows: MQTT5 3.1.2-4, 3.1.2-5             (numbers of the specification's statements)
  *   test('…', …)
  */
 export interface Evidence {
@@ -22,7 +23,7 @@ export interface Evidence {
   readonly line: number
 }
 
-const kinds = ['option', 'listener', 'module', 'handler', 'command'] as const
+const kinds = ['option', 'listener', 'module', 'handler', 'command', 'MQTT3', 'MQTT5'] as const
 export type EvidenceKind = (typeof kinds)[number]
 
 /** Reads the evidence in all tests of a checkout. Throws when a line of evidence is unreadable or stands above no test. */
@@ -40,12 +41,12 @@ export function evidenceIn(file: string, text: string): readonly Evidence[] {
     if (!standsAboveTest(lines, index)) {
       throw new Error(`${where}: "${own.trim()}" does not stand directly above a test`)
     }
-    const [, kind, name] = /^(\w+) (\S+)$/.exec(shown.trim()) ?? []
+    const [, kind, names] = /^(\w+) (\S+(?:, \S+)*)$/.exec(shown.trim()) ?? []
     const known = kinds.find((candidate) => candidate === kind)
-    if (known === undefined || name === undefined) {
+    if (known === undefined || names === undefined) {
       throw new Error(`${where}: "${own.trim()}" is none of ${kinds.join(', ')} with a name`)
     }
-    return [{ kind: known, name, file, line: index + 1 }]
+    return names.split(', ').map((name) => ({ kind: known, name, file, line: index + 1 }))
   })
 }
 
