@@ -7,6 +7,7 @@ test('writes counters, gauges and histograms in the text format of Prometheus', 
   metrics.counter('linnet_things_total', 'Things', { kind: 'a' }).add()
   metrics.counter('linnet_things_total', 'Things', { kind: 'a' }).add(2)
   metrics.counter('linnet_things_total', 'Things', { kind: 'b' })
+  metrics.counterOf('linnet_things_total', 'Things', () => 5, { kind: 'c' })
   let open = 3
   metrics.gauge('linnet_open', 'Open now', () => open)
   open = 4
@@ -19,6 +20,7 @@ test('writes counters, gauges and histograms in the text format of Prometheus', 
       '# TYPE linnet_things_total counter',
       'linnet_things_total{kind="a"} 3',
       'linnet_things_total{kind="b"} 0',
+      'linnet_things_total{kind="c"} 5',
       '# HELP linnet_open Open now',
       '# TYPE linnet_open gauge',
       'linnet_open 4',

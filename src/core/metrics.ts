@@ -50,6 +50,12 @@ export class Metrics {
     return this.#series(name, 'counter', help, labels, () => new Counter())
   }
 
+  /** A counter that is kept elsewhere, and read when somebody asks; the last function given for the same labels counts. */
+  counterOf(name: string, help: string, read: () => number, labels: Labels = {}): void {
+    const family = this.#family(name, 'counter', help)
+    family.series.set(keyOf(labels), { labels, source: read })
+  }
+
   /** A gauge that is computed when it is read; the last function given for the same labels counts. */
   gauge(name: string, help: string, read: () => number, labels: Labels = {}): void {
     const family = this.#family(name, 'gauge', help)

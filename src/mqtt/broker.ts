@@ -121,7 +121,7 @@ export class Broker {
     this.clock = clock
     this.#settings = settings
     this.#authorization = new Authorization(parts.access, settings)
-    this.metrics = new BrokerMetrics(parts.metrics, host)
+    this.metrics = new BrokerMetrics(parts.metrics, host, () => clock.monotonic())
     this.ids = new IdSource(() => clock.now())
     const rows = store === undefined ? undefined : new SessionRows(store)
     const retainedRows = store === undefined ? undefined : new RetainedRows(store)
@@ -133,11 +133,12 @@ export class Broker {
       connections: () => this.sessions.connected,
       sessions: () => this.sessions.size,
       subscriptions: () => this.tree.size,
+      sharedSubscriptions: () => this.tree.sharedSize,
       retained: () => this.retained.size,
       retainedBytes: () => this.retained.bytes,
-      queued: () => this.#sum((session) => session.queued),
+      queued: () => this.ledger.queued,
       pendingBytes: () => this.ledger.bytes,
-      inflight: () => this.#sum((session) => session.inflight),
+      inflight: () => this.ledger.inflight,
     })
   }
 
@@ -209,6 +210,8 @@ export class Broker {
     }
     const own = this.sessions.byKey.get(publisher.jid)
     const isMatched = this.distribute(current, itsRoute.matches, own) > 0
+    // Those who get it later as a retained message are not measured.
+    if (current.retain) current.sample = undefined
     if (operation === undefined) return isMatched ? routed : unmatched
     const reason = isMatched ? ReasonCode.success : ReasonCode.noMatchingSubscribers
     return { reason, operation }
@@ -301,6 +304,7 @@ export class Broker {
 
   clientOpened(client: Client, isResumed: boolean): void {
     this.metrics.connects.add()
+    this.metrics.noteConnections(this.sessions.connected)
     this.hooks.emit(sessionOpened, client)
     this.hooks.emit(mqttSessionOpened, client, isResumed)
   }
@@ -325,6 +329,7 @@ export class Broker {
   tick(): void {
     const now = this.nowMs()
     this.sessions.tick(now)
+    this.metrics.latency.tick()
     this.#ticks += 1
     if (this.#held.size > 0 && !this.journal.isCongested) this.#relieve()
     if (this.#ticks % slowTicks !== 0) return
@@ -391,11 +396,5 @@ export class Broker {
     const held = [...this.#held]
     this.#held.clear()
     for (const connection of held) connection.resumeReading()
-  }
-
-  #sum(count: (session: SessionInfo) => number): number {
-    let sum = 0
-    for (const session of this.listSessions()) sum += count(session)
-    return sum
   }
 }

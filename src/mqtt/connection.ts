@@ -10,7 +10,7 @@ import type { Malformed } from './packet/decode.ts'
 import { PacketDecoder } from './packet/decode.ts'
 import { encodeAck, encodePacket, fitPacket, maxAckBytes } from './packet/encode.ts'
 import type { ControlPacket } from './packet/packet.ts'
-import { PacketType, type ProtocolVersion } from './packet/packet-type.ts'
+import { PacketType, type ProtocolVersion, type QoS } from './packet/packet-type.ts'
 import type { PublishView } from './packet/publish-view.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 import { maxPacketBytes, packetBytes } from './packet/size.ts'
@@ -87,6 +87,9 @@ export class Connection implements TransportHandler {
   /** What it was told in CONNACK that it may send: a reload does not change that. */
   receiveWindow = 65_535
   aliasLimit = 0
+  /** PUBLISH packets, for administrators. */
+  messagesIn = 0
+  messagesOut = 0
   /** Messages of QoS 1 and 2 from the client that are not acknowledged (MQTT5 4.9). */
   unacknowledged = 0
   /** Acknowledgements that wait for a commit. */
@@ -144,6 +147,7 @@ export class Connection implements TransportHandler {
   data(buffer: Buffer, start: number, end: number): void {
     // CONNECT has to be there in time as a whole.
     if (this.phase !== 'new') this.heardAtMs = this.profile.brokers.tickMs
+    if (this.broker !== undefined) this.broker.metrics.bytesIn.value += end - start
     try {
       const outcome = this.decoder.push(buffer, start, end, this)
       flushForwarded()
@@ -229,7 +233,7 @@ export class Connection implements TransportHandler {
   send(packet: ControlPacket): void {
     if (this.phase === 'closed') return
     const fitting = fitPacket(packet, this.version, this.maximumPacketSize)
-    if (fitting !== undefined) this.transport.write(encodePacket(fitting, this.version))
+    if (fitting !== undefined) this.#write(fitting, this.version)
   }
 
   /** `detail` is for the client's log (MQTT5 3.4.2.2.2). */
@@ -245,6 +249,13 @@ export class Connection implements TransportHandler {
     }
     const end = encodeAck(type, packetId, reason, this.version, scratch, 0)
     this.transport.writeCopy(scratch, 0, end)
+    this.broker?.metrics.packetSent(type, end)
+  }
+
+  #write(packet: ControlPacket, version: ProtocolVersion): void {
+    const bytes = encodePacket(packet, version)
+    this.transport.write(bytes)
+    this.broker?.metrics.packetSent(PacketType[packet.kind], bytes.length)
   }
 
   /** CONNACK with a reason, and the end (MQTT5 3.2.2.2). */
@@ -265,7 +276,7 @@ export class Connection implements TransportHandler {
         properties: { reasonString: detail },
       } as const
       const fitting = fitPacket(packet, version ?? 4, this.maximumPacketSize)
-      if (fitting !== undefined) this.transport.write(encodePacket(fitting, version ?? 4))
+      if (fitting !== undefined) this.#write(fitting, version ?? 4)
     }
     this.close()
   }
@@ -306,10 +317,12 @@ export class Connection implements TransportHandler {
     this.decoder.maxPacketBytes = this.profile.maxPacketBytes
   }
 
-  countSent(bytes: number): void {
+  /** A PUBLISH. */
+  countSent(bytes: number, qos: QoS): void {
     const { broker } = this
     if (broker === undefined) return
-    broker.metrics.sent.value += 1
+    this.messagesOut += 1
+    broker.metrics.sent[qos].value += 1
     broker.metrics.sentBytes.value += bytes
   }
 

@@ -53,7 +53,9 @@ export function forward(connection: Connection, view: PublishView, route: Route)
   const { broker } = connection
   if (broker === undefined) return
   const nowMs = view.messageExpiryAt < 0 ? 0 : broker.nowMs()
-  broker.distribute(Message.fromView(view, route.topic, nowMs), route.matches, connection.session)
+  const message = Message.fromView(view, route.topic, nowMs)
+  message.sample = broker.metrics.latency.current
+  broker.distribute(message, route.matches, connection.session)
 }
 
 /** Hands the run to its subscribers. */
@@ -66,6 +68,7 @@ export function flushForwarded(): void {
   runRoute = undefined
   runOwner = undefined
   runBytes = noBytes
+  let isSent = false
   for (const { session } of route.matches.targets) {
     const { connection } = session
     if (connection === undefined || connection.broker === undefined) continue
@@ -75,9 +78,12 @@ export function flushForwarded(): void {
       continue
     }
     connection.transport.writeCopy(bytes, runStart, runEnd)
-    metrics.sent.value += runCount
+    isSent = true
+    connection.messagesOut += runCount
+    metrics.sent[0].value += runCount
     metrics.sentBytes.value += length
   }
+  if (isSent) owner.broker?.metrics.latency.current?.sent()
 }
 
 /** The largest packet that can be handed on as it is to everybody on the route; 0 when somebody needs another form. */

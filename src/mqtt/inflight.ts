@@ -43,6 +43,7 @@ export class Inflight {
     this.#last = delivery.packetId
     this.#deliveries.set(delivery.packetId, delivery)
     this.#ledger.hold(delivery.message)
+    this.#ledger.inflight += 1
     this.#bytes += delivery.weight
   }
 
@@ -55,12 +56,14 @@ export class Inflight {
 
   delete(delivery: Delivery): void {
     if (!this.#deliveries.delete(delivery.packetId)) return
+    this.#ledger.inflight -= 1
     this.#ledger.release(delivery.message)
     this.#bytes -= delivery.weight
   }
 
   clear(): void {
     for (const { message } of this.#deliveries.values()) this.#ledger.release(message)
+    this.#ledger.inflight -= this.#deliveries.size
     this.#deliveries.clear()
     this.#bytes = 0
   }

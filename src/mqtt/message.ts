@@ -1,3 +1,4 @@
+import type { Sample } from './latency.ts'
 import { Cursor, copyOf } from './packet/cursor.ts'
 import type { ProtocolVersion, QoS } from './packet/packet-type.ts'
 import {
@@ -59,6 +60,8 @@ export class Message implements MessageBody {
   journalGeneration = 0
   /** How many deliveries hold it; see ledger.ts. */
   holders = 0
+  /** Set while it is measured how long it takes; see latency.ts. */
+  sample: Sample | undefined = undefined
   #templates: PublishTemplate[] | undefined
 
   constructor(content: MessageBody) {

@@ -55,9 +55,10 @@ export function deliver(
 function enqueue(broker: Broker, session: Session, delivery: Delivery): boolean {
   if (isFull(broker, session, delivery)) {
     const dropped = delivery.qos === 0 ? 0 : session.queue.dropQoS0()
-    broker.metrics.dropped.queue_full.add(dropped)
+    broker.metrics.dropped.qos0_away.add(dropped)
     const isStillFull = isFull(broker, session, delivery)
-    if (isStillFull) broker.metrics.dropped.queue_full.add()
+    const reason = delivery.qos === 0 ? 'qos0_away' : 'queue_full'
+    if (isStillFull) broker.metrics.dropped[reason].add()
     if (!session.hasOverflowed) {
       session.hasOverflowed = true
       broker.log.warn(

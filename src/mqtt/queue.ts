@@ -32,6 +32,7 @@ export class OutgoingQueue {
   push(delivery: Delivery): void {
     this.#items.push(delivery)
     this.#ledger.hold(delivery.message)
+    this.#ledger.queued += 1
     this.#bytes += delivery.weight
     if (delivery.qos === 0) this.#qos0 += 1
   }
@@ -45,6 +46,7 @@ export class OutgoingQueue {
     if (delivery === undefined) return undefined
     this.#items[this.#head++] = undefined
     this.#ledger.release(delivery.message)
+    this.#ledger.queued -= 1
     this.#bytes -= delivery.weight
     if (delivery.qos === 0) this.#qos0 -= 1
     if (this.#head === this.#items.length) {
@@ -69,6 +71,7 @@ export class OutgoingQueue {
 
   clear(): void {
     for (const { message } of this) this.#ledger.release(message)
+    this.#ledger.queued -= this.length
     this.#items = []
     this.#head = 0
     this.#bytes = 0

@@ -43,7 +43,8 @@ export function sendMessage(
       transport.write(bytes.subarray(bytes.length - payload))
     }
   }
-  connection.countSent(bytes.length)
+  connection.countSent(bytes.length, qos)
+  if (message.sample !== undefined && !dup) message.sample.sent()
   return true
 }
 
@@ -79,6 +80,7 @@ function sendVariation(
   const packet = new Uint8Array(length)
   template.copyVariation(packet, 0, variation)
   connection.transport.write(packet)
-  connection.countSent(length)
+  connection.countSent(length, template.qos)
+  if (message.sample !== undefined && !dup) message.sample.sent()
   return true
 }

@@ -200,7 +200,9 @@ export class Sessions {
         this.#publishWill(session)
         if (session.hasRow) this.#put(session)
       }
-      if (session.endsAt <= nowMs) this.end(session)
+      if (session.endsAt > nowMs) continue
+      this.#broker.metrics.expiredSessions.add()
+      this.end(session)
     }
   }
 
@@ -249,7 +251,9 @@ export class Sessions {
   #countLost(session: Session): void {
     let lost = 0
     for (const { qos, message } of session.deliveries()) {
-      if (qos > 0 && message !== undefined) lost += 1
+      if (message === undefined) continue
+      if (qos > 0) lost += 1
+      else this.#broker.metrics.dropped.qos0_away.add()
     }
     if (lost === 0) return
     this.#broker.metrics.dropped.session_ended.add(lost)

@@ -122,6 +122,7 @@ type Node<V> = Branch<V> | Leaf<V>
 export class TopicTree<V> {
   #root: Branch<V> = new Branch()
   #size = 0
+  #sharedSize = 0
   #generation = 0
   // Work lists of `match`, kept between calls. A visitor may call `match` in turn: each call works above
   // the part that belongs to its callers.
@@ -131,6 +132,11 @@ export class TopicTree<V> {
   /** Number of subscriptions. */
   get size(): number {
     return this.#size
+  }
+
+  /** How many of them are shared ones. */
+  get sharedSize(): number {
+    return this.#sharedSize
   }
 
   /** Changes whenever what `match` finds may have changed: whoever caches routes compares it. */
@@ -147,6 +153,7 @@ export class TopicTree<V> {
         ? setSubscriber(leaf, key, value)
         : setMember(leaf, shared.group, key, value)
     if (isNew) this.#size += 1
+    if (isNew && shared !== undefined) this.#sharedSize += 1
     this.#generation += 1
     return isNew
   }
@@ -162,6 +169,7 @@ export class TopicTree<V> {
       shared === undefined ? deleteSubscriber(leaf, key) : deleteMember(leaf, shared.group, key)
     if (!existed) return false
     this.#size -= 1
+    if (shared !== undefined) this.#sharedSize -= 1
     this.#generation += 1
     if (isVacant(leaf)) prune(path, leaf)
     return true

@@ -216,13 +216,14 @@ export class MqttServer implements AsyncDisposable {
     return copy
   }
 
-  /** The value of a metric's series. */
+  /** The value of a metric's series, or the sum of all that have these labels in front of others. */
   metric(name: string, labels = 'host="localhost"'): number {
-    const line = this.metrics
+    const lines = this.metrics
       .render()
       .split('\n')
-      .find((text) => text.startsWith(`${name}{${labels}}`))
-    return line === undefined ? assert.fail(`No metric ${name}`) : Number(line.split(' ').at(-1))
+      .filter((line) => [',', '}'].some((end) => line.startsWith(`${name}{${labels}${end}`)))
+    if (lines.length === 0) assert.fail(`No metric ${name}`)
+    return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

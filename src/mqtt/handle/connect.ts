@@ -12,6 +12,7 @@ import type { ClientIdentity } from '../identity.ts'
 import { identify } from '../identity.ts'
 import { pump } from '../outgoing.ts'
 import type { Connect } from '../packet/packet.ts'
+import { PacketType } from '../packet/packet-type.ts'
 import type { PropertiesOf } from '../packet/properties.ts'
 import { ReasonCode, reasonName } from '../packet/reason-code.ts'
 import { maxPacketBytes as largestPacketBytes } from '../packet/size.ts'
@@ -72,6 +73,8 @@ async function signIn(
   const broker = brokers.find(domainpart(jid))
   if (broker === undefined) return err(ReasonCode.serverUnavailable)
   connection.broker = broker
+  broker.metrics.packetReceived(PacketType.connect)
+  broker.metrics.bytesIn.add(connection.transport.bytesRead)
   const admitted = await authenticate(connection, packet, bareJid(jid), firstHost)
   if (!admitted.ok) return admitted
   const ip = connection.transport.peer.ip

@@ -1,5 +1,6 @@
 import type { Connection } from '../connection.ts'
 import type { ControlPacket } from '../packet/packet.ts'
+import { PacketType } from '../packet/packet-type.ts'
 import { handleAuth } from './auth.ts'
 import { handleConnect } from './connect.ts'
 import { handleDisconnect } from './disconnect.ts'
@@ -13,6 +14,7 @@ import { handleUnsubscribe } from './unsubscribe.ts'
 
 /** Every packet but PUBLISH. The decoder lets CONNECT come first and only once, and nothing that servers send. */
 export function handlePacket(connection: Connection, packet: ControlPacket): void {
+  connection.broker?.metrics.packetReceived(PacketType[packet.kind])
   switch (packet.kind) {
     case 'connect':
       handleConnect(connection, packet)

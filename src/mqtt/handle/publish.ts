@@ -18,8 +18,40 @@ import type { TopicName } from '../topic.ts'
 export function handlePublish(connection: Connection, view: PublishView): void {
   const { broker, session, client } = connection
   if (broker === undefined || session === undefined || client === undefined) return
-  broker.metrics.received.value += 1
-  broker.metrics.receivedBytes.value += view.end - view.start
+  const { metrics } = broker
+  metrics.received[view.qos].value += 1
+  metrics.receivedBytes.value += view.end - view.start
+  connection.messagesIn += 1
+  if (--metrics.latency.countdown > 0) handle(connection, broker, session, client, view)
+  else handleMeasured(connection, broker, session, client, view)
+}
+
+/** Apart from the messages before and after, so that it is not them who are measured. */
+function handleMeasured(
+  connection: Connection,
+  broker: Broker,
+  session: Session,
+  client: Client,
+  view: PublishView,
+): void {
+  const { latency } = broker.metrics
+  flushForwarded()
+  latency.begin()
+  try {
+    handle(connection, broker, session, client, view)
+    flushForwarded()
+  } finally {
+    latency.end()
+  }
+}
+
+function handle(
+  connection: Connection,
+  broker: Broker,
+  session: Session,
+  client: Client,
+  view: PublishView,
+): void {
   const route = routeOf(connection, broker, view)
   if (route === undefined) return
   broker.refresh(route, client)
@@ -135,7 +167,9 @@ function holdIfCongested(connection: Connection, broker: Broker): void {
 
 function messageOf(broker: Broker, view: PublishView, route: Route): Message {
   const nowMs = view.messageExpiryAt < 0 ? 0 : broker.nowMs()
-  return Message.fromView(view, route.topic, nowMs)
+  const message = Message.fromView(view, route.topic, nowMs)
+  message.sample = broker.metrics.latency.current
+  return message
 }
 
 function isText(view: PublishView): boolean {
