@@ -4,17 +4,29 @@ import type { ProtocolVersion, QoS } from './packet-type.ts'
 import { noProperties, type PropertyReader, readProperties } from './properties.ts'
 import { ReasonCode } from './reason-code.ts'
 
+/**
+ * COMPAT: set in the level by bridges of mosquitto (`try_private`) and those that learnt from it, in MQTT 3 only. MQTT 5 has
+ * subscription options for what it asks for.
+ */
+export const bridgeBit = 0x80
+
+/** What a CONNECT says first. */
+export interface Protocol {
+  readonly version: ProtocolVersion
+  readonly isBridge: boolean
+}
+
 const flag = { reserved: 0x01, cleanStart: 0x02, will: 0x04, willRetain: 0x20 } as const
 const credential = { password: 0x40, userName: 0x80 } as const
 
 /**
- * Decodes a CONNECT whose fixed header ends at the cursor. Faults are left on the cursor; the version
- * is in the result of {@link readProtocolVersion}, which comes first.
+ * Decodes a CONNECT from its flags on; what stands before them is read by {@link readProtocol}. Faults are left on the
+ * cursor.
  */
 export function decodeConnect(
   cursor: Cursor,
   reader: PropertyReader,
-  version: ProtocolVersion,
+  { version, isBridge }: Protocol,
 ): Connect {
   const flags = cursor.u8()
   checkConnectFlags(cursor, flags, version)
@@ -31,6 +43,7 @@ export function decodeConnect(
   return {
     kind: 'connect',
     version,
+    ...(isBridge && { isBridge }),
     cleanStart: (flags & flag.cleanStart) !== 0,
     keepAlive,
     clientIdentifier,
@@ -42,12 +55,15 @@ export function decodeConnect(
 }
 
 /** Reads protocol name and level. An unknown pair is a fault, 0x84 (MQTT5 3.1.2-1, 3.1.2-2; MQTT3 3.1.2-2). */
-export function readProtocolVersion(cursor: Cursor): ProtocolVersion | undefined {
+export function readProtocol(cursor: Cursor): Protocol | undefined {
   const name = cursor.text('Protocol Name')
   const level = cursor.u8()
   if (cursor.fault) return undefined
-  if (name === 'MQTT' && (level === 4 || level === 5)) return level
-  if (name === 'MQIsdp' && level === 3) return level
+  if (name === 'MQTT' && level === 5) return { version: 5, isBridge: false }
+  const isBridge = (level & bridgeBit) !== 0
+  const version = level & ~bridgeBit
+  if (name === 'MQTT' && version === 4) return { version, isBridge }
+  if (name === 'MQIsdp' && version === 3) return { version, isBridge }
   cursor.fail(
     ReasonCode.unsupportedProtocolVersion,
     `Protocol ${JSON.stringify(name.slice(0, 16))} level ${level} is not supported (MQTT5 3.1.2-2)`,

@@ -1,5 +1,5 @@
 import { decodeBody } from './body.ts'
-import { decodeConnect, readProtocolVersion } from './connect.ts'
+import { decodeConnect, readProtocol } from './connect.ts'
 import { Cursor } from './cursor.ts'
 import type { ControlPacket, Packet } from './packet.ts'
 import { type PacketKind, PacketType, packetKindOf, type ProtocolVersion } from './packet-type.ts'
@@ -361,13 +361,14 @@ export class PacketDecoder {
     if (kind === undefined || kind === 'publish') return undefined
     let packet: ControlPacket | undefined
     if (kind === 'connect') {
-      const version = readProtocolVersion(cursor)
-      if (version === undefined) return undefined
+      const protocol = readProtocol(cursor)
+      if (protocol === undefined) return undefined
+      const { version } = protocol
       this.#version = version
       if ((first & 0x0f) !== 0 && version > 3) {
         cursor.malformed('CONNECT has flags (MQTT5 2.1.3-1, MQTT3 2.2.2-2)')
       }
-      packet = decodeConnect(cursor, this.#reader, version)
+      packet = decodeConnect(cursor, this.#reader, protocol)
     } else if (this.#version !== undefined) {
       packet = decodeBody(kind, cursor, this.#reader, this.#version, this.#fromClient)
     }

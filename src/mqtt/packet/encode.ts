@@ -1,3 +1,4 @@
+import { bridgeBit } from './connect.ts'
 import type { Connect, Packet, Subscription } from './packet.ts'
 import { PacketType, type ProtocolVersion } from './packet-type.ts'
 import { type Properties, writeProperties } from './properties.ts'
@@ -180,7 +181,7 @@ function writeReason(writer: Writer, reasonCode: ReasonCode, properties: Propert
 function writeConnect(writer: Writer, packet: Connect): void {
   const { version, will, userName, password } = packet
   writer.text(version === 3 ? 'MQIsdp' : 'MQTT')
-  writer.u8(version)
+  writer.u8(packet.isBridge === true ? version | bridgeBit : version)
   writer.u8(
     (packet.cleanStart ? 0x02 : 0) |
       (will ? 0x04 | (will.qos << 3) | (will.retain ? 0x20 : 0) : 0) |

@@ -85,6 +85,12 @@ const rows: readonly Row[] = [
     unsupportedProtocolVersion,
   ],
   [
+    'the bit of bridges in MQTT 5, which has none (MQTT5 3.1.2-2)',
+    undefined,
+    `10 0e ${mqtt} 85 02 0000 00 0001 61`,
+    unsupportedProtocolVersion,
+  ],
+  [
     'level 4 by the name MQIsdp (MQTT3 3.1.2-1)',
     undefined,
     '10 0f 0006 4d5149736470 04 02 0000 0001 61',

@@ -131,6 +131,34 @@ const rows: readonly Row[] = [
     },
   },
   {
+    name: 'CONNECT of a bridge of mosquitto, MQTT 3.1.1',
+    version: 4,
+    bytes: packet(0x10, field('MQTT'), 0x84, 0x02, 0, 60, field('b')),
+    value: {
+      kind: 'connect',
+      version: 4,
+      isBridge: true,
+      cleanStart: true,
+      keepAlive: 60,
+      clientIdentifier: 'b',
+      properties: none,
+    },
+  },
+  {
+    name: 'CONNECT of a bridge of mosquitto, MQTT 3.1',
+    version: 3,
+    bytes: packet(0x10, field('MQIsdp'), 0x83, 0x02, 0, 60, field('b')),
+    value: {
+      kind: 'connect',
+      version: 3,
+      isBridge: true,
+      cleanStart: true,
+      keepAlive: 60,
+      clientIdentifier: 'b',
+      properties: none,
+    },
+  },
+  {
     name: 'CONNECT of MQTT 3.1.1 (MQTT3 3.1)',
     version: 4,
     bytes: packet(

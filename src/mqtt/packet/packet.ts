@@ -14,6 +14,8 @@ export interface Will {
 export interface Connect {
   readonly kind: 'connect'
   readonly version: ProtocolVersion
+  /** Only in MQTT 3: the client is another broker, and said so as mosquitto does. */
+  readonly isBridge?: boolean
   /** Clean Session in MQTT 3. */
   readonly cleanStart: boolean
   /** In seconds; 0 turns the mechanism off. */
