@@ -14,7 +14,7 @@ import {
 import type { Connect } from './packet/packet.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 
-/** MQTT 3.1 §3.1: 1 to 23 characters; longer ones are accepted, as everywhere. */
+/** Client identifiers have 1 to 23 characters (MQTT 3.1 §3.1, MQTT5 3.1.3-5); longer ones are accepted, as everywhere. */
 export interface ClientIdentity {
   /** The account with the client identifier as its resource. */
   readonly jid: FullJid
@@ -24,7 +24,7 @@ export interface ClientIdentity {
 
 /**
  * Who a CONNECT says it comes from. The user name is the account: `user@host`, or a user of the first host; without a user
- * name the client identifier is the user.
+ * name the client identifier is the user. Account and client identifier name the session (MQTT5 3.1.3-2).
  */
 export function identify(
   connect: Connect,
@@ -37,9 +37,11 @@ export function identify(
     if (connect.version === 3 || (connect.version === 4 && !connect.cleanStart)) {
       return err(ReasonCode.clientIdentifierNotValid)
     }
+    // MQTT5 3.1.3-6, 3.1.3-7, 3.2.2-16.
     assigned = clientId = randomBytes(16).toString('hex')
   }
   const resource = prepResource(clientId)
+  // MQTT5 3.1.3-8.
   if (!resource.ok) return err(ReasonCode.clientIdentifierNotValid)
   const { userName = '' } = connect
   if (userName === '') {

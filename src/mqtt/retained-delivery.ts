@@ -35,7 +35,7 @@ export function continueRetained(connection: Connection): void {
     if (current === undefined || current.left <= 0 || message.isExpired(nowMs)) return
     current.left -= 1
     const qos = current.qos < message.qos ? current.qos : message.qos
-    // MQTT5 3.3.1-8: the flag says that it is an old message.
+    // MQTT5 3.3.1.3: the flag says that it is an old message.
     deliver(broker, session, message, qos, true, current.identifiers)
     message.forgetPackets()
   }

@@ -61,6 +61,7 @@ export class RetainedMessages {
     const { topic } = message
     const before = this.#tree.get(topic)
     // A removal that could not be stored leaves a row that memory does not know of: tried again, it has to be stored again.
+    // MQTT5 3.3.1-6, 3.3.1-7.
     if (message.payloadLength === 0) return ok(this.remove(topic))
     const bytes = this.#bytes + message.weight - (before?.message.weight ?? 0)
     const isFull = before === undefined && this.#tree.size >= settings.maxRetained

@@ -22,6 +22,7 @@ export const mqttWebSocket = defineRequestHandler({
     const brokers = brokersOf(services)
     return {
       subprotocol,
+      // MQTT5 6.0.0-1, 6.0.0-2.
       mode: 'binary',
       maxMessageBytes: Infinity,
       open(transport) {

@@ -15,6 +15,7 @@ export interface Will {
 export function createWill(packet: WillPacket, topic: TopicName): Will {
   const { willDelayInterval = 0, ...properties } = packet.properties
   const { payload, qos, retain } = packet
+  // MQTT5 3.1.2-14, 3.1.2-15, 3.1.3-10.
   return { content: { topic, payload, qos, retain, properties }, delaySeconds: willDelayInterval }
 }
 

@@ -9,6 +9,7 @@ export function handlePuback(connection: Connection, { packetId }: Puback): void
   const delivery = session.inflight.get(packetId)
   // There is no answer to an identifier that is not in use.
   if (delivery === undefined || delivery.qos !== 1) return
+  // MQTT5 4.3.2-3, 4.4.0-2, 4.8.2-6.
   complete(broker, session, delivery)
   pump(broker, session)
 }

@@ -8,6 +8,7 @@ export function handlePubcomp(connection: Connection, { packetId }: Pubcomp): vo
   if (broker === undefined || session === undefined) return
   const delivery = session.inflight.get(packetId)
   if (delivery === undefined || delivery.qos !== 2) return
+  // MQTT5 4.3.3-5.
   complete(broker, session, delivery)
   pump(broker, session)
 }

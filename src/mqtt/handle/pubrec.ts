@@ -24,15 +24,17 @@ export function handlePubrec(connection: Connection, { packetId, reasonCode }: P
     return
   }
   if (reasonCode >= 0x80) {
-    // The client does not want it; no PUBREL follows (MQTT5 4.3.3-5).
+    // The client does not want it; no PUBREL follows (MQTT5 4.3.3-4, 4.4.0-2, 4.8.2-6).
     complete(broker, session, delivery)
     pump(broker, session)
     return
   }
   const isStored = delivery.sequence > 0
+  // MQTT5 4.3.3-3.
   if (delivery.message !== undefined) {
     session.inflight.release(delivery)
     if (isStored) broker.journal.released(session, delivery)
   }
+  // MQTT5 4.3.3-4.
   acknowledge(connection, PacketType.pubrel, packetId, ReasonCode.success, isStored)
 }

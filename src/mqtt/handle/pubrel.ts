@@ -8,6 +8,7 @@ import { ReasonCode } from '../packet/reason-code.ts'
 export function handlePubrel(connection: Connection, { packetId }: Pubrel): void {
   const { broker, session } = connection
   if (broker === undefined || session === undefined) return
+  // MQTT5 4.3.3-12.
   const wasOpen = session.incoming?.delete(packetId) === true
   const mustLast = wasOpen && session.isStored
   if (mustLast) broker.journal.completed(session, packetId)

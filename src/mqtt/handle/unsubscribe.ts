@@ -39,5 +39,6 @@ function answer(isDurable: boolean, { connection, packetId, outcomes }: PendingU
     const isLost = operation !== undefined && (!isDurable || operation.failed)
     return isLost ? ReasonCode.implementationSpecificError : reason
   })
-  connection.send({ kind: 'unsuback', packetId, reasonCodes, properties: {} })
+  // MQTT5 2.2.1-6, 3.10.4-4, 3.10.4-5, 3.10.4-6, 3.11.3-1.
+  connection.sendAnswer({ kind: 'unsuback', packetId, reasonCodes, properties: {} })
 }

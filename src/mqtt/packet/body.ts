@@ -201,8 +201,8 @@ function decodeUnsubscribe(
   const filters: string[] = []
   while (cursor.remaining > 0) filters.push(readFilter(cursor))
   if (filters.length === 0) {
-    // MQTT5 3.10.2-2, MQTT3 3.10.3-2.
-    cursor.fail(ReasonCode.protocolError, 'UNSUBSCRIBE has no topic filter (MQTT5 3.10.2-2)')
+    // MQTT5 3.10.3-2, MQTT3 3.10.3-2.
+    cursor.fail(ReasonCode.protocolError, 'UNSUBSCRIBE has no topic filter (MQTT5 3.10.3-2)')
   }
   return { kind: 'unsubscribe', packetId, filters, properties }
 }
@@ -250,6 +250,7 @@ function readPacketId(cursor: Cursor, kind: BodyKind): number {
   return packetId
 }
 
+/** MQTT5 3.8.3-1, 3.10.3-1. */
 function readFilter(cursor: Cursor): string {
   const filter = cursor.text('Topic Filter')
   if (cursor.fault) return filter

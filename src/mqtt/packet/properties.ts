@@ -235,10 +235,12 @@ export class PropertyReader {
         this.number = cursor.variableByteInteger()
         break
       case 'text':
+        // MQTT5 3.3.2-19.
         cursor.skipText(definition.name)
         this.#range()
         return
       case 'topic':
+        // MQTT5 3.3.2-13, 3.3.2-14.
         cursor.skipTopicName(definition.name)
         this.#range()
         // MQTT5 4.7.3-1.
@@ -251,6 +253,7 @@ export class PropertyReader {
         this.#range()
         return
       case 'pairs':
+        // MQTT5 1.5.7-1.
         cursor.skipText('Name of a user property')
         this.#range()
         cursor.skipText('Value of a user property')
@@ -325,7 +328,7 @@ export function readProperties<O extends PropertyOwner>(
   return (empty || cursor.fault ? noProperties : values) as PropertiesOf<O>
 }
 
-/** Writes a property list with its length. Names that are absent or undefined are left out. */
+/** Writes a property list with its length, which is there even if it is 0 (MQTT5 2.2.2-1). Names that are absent or undefined are left out. */
 export function writeProperties(writer: Writer, properties: Properties): void {
   writer.variableByteInteger(
     writer.measure((measuring) => writePropertyValues(measuring, properties)),

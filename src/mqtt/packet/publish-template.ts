@@ -72,6 +72,7 @@ export class PublishTemplate {
     bytes[at + 1] = topic.length & 0xff
     bytes.set(topic, at + 2)
     at += 2 + topic.length
+    // MQTT5 2.2.1-2.
     this.packetIdOffset = qos > 0 ? at : 0
     if (qos > 0) at += 2
     if (version === 5) at = writeVariableByteInteger(bytes, at, listLength)

@@ -139,6 +139,7 @@ export function decodePublish(
   view.qos = qos === 0 ? 0 : qos === 1 ? 1 : 2
   view.dup = dup && qos > 0
   view.retain = (flags & 1) !== 0
+  // MQTT5 3.3.2-1, 3.3.2-2.
   cursor.skipTopicName('Topic Name')
   view.topicStart = cursor.textStart
   view.topicEnd = cursor.textEnd

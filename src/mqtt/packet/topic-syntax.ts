@@ -66,7 +66,7 @@ function textFault(text: string): TopicFault | undefined {
   return undefined
 }
 
-/** The same check of a topic name on its bytes, in one pass; an empty range is valid here. */
+/** The same check of a topic name on its bytes (MQTT5 1.5.4-1, 1.5.4-2, 4.7.0-1), in one pass; an empty range is valid here. */
 export function topicBytesFault(
   bytes: Uint8Array,
   start: number,
