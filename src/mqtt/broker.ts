@@ -203,6 +203,7 @@ export class Broker {
       }
     }
     let operation: StoredOperation | undefined
+    // MQTT5 3.3.1-8.
     if (current.retain) {
       const kept = this.retained.update(current, publisher.jid, this.#settings)
       if (!kept.ok) return { reason: kept.error, operation: undefined }
@@ -229,6 +230,7 @@ export class Broker {
         continue
       }
       const { session, qos, retainAsPublished, identifiers } = subscribed
+      // MQTT5 3.8.4-8, 3.3.1-12, 3.3.1-13.
       const lower = qos < message.qos ? qos : message.qos
       deliver(this, session, message, lower, message.retain && retainAsPublished, identifiers)
     }
@@ -387,6 +389,7 @@ export class Broker {
 
   #deliverShared(member: Subscription, message: Message): boolean {
     const { session, retainAsPublished, identifier } = member
+    // MQTT5 4.8.2-3, 3.3.4-5.
     const qos = member.qos < message.qos ? member.qos : message.qos
     const identifiers = identifier === 0 ? undefined : [identifier]
     return deliver(this, session, message, qos, message.retain && retainAsPublished, identifiers)

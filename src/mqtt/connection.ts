@@ -99,7 +99,7 @@ export class Connection implements TransportHandler {
   /** That is because the client does not read either. */
   isBackedUp = false
   routes: RouteCache | undefined = undefined
-  /** Topic aliases of the client, by number. */
+  /** Topic aliases of the client, by number, for as long as the connection lasts (MQTT5 3.3.2-7). */
   aliases: (Route | undefined)[] | undefined = undefined
   /** Retained messages for new subscriptions, in the order of these. */
   retained: RetainedDelivery[] | undefined = undefined
@@ -216,6 +216,7 @@ export class Connection implements TransportHandler {
   #malformed({ reasonCode, detail, packet, version }: Malformed): void {
     const { ip } = this.transport.peer
     this.profile.log.debug({ ip, jid: this.client?.jid, detail }, 'Malformed packet')
+    // MQTT5 3.1.4-1, 4.13.1-1.
     if (this.phase !== 'new') this.fail(reasonCode, detail)
     else if (packet === 'connect') this.refuse(reasonCode, detail, version)
     // What does not begin with CONNECT gets no answer.
@@ -230,10 +231,23 @@ export class Connection implements TransportHandler {
 
   // To the client.
 
-  send(packet: ControlPacket): void {
-    if (this.phase === 'closed') return
+  /** False when the packet was not sent because it is larger than the client takes (MQTT5 3.1.2-24). */
+  send(packet: ControlPacket): boolean {
+    if (this.phase === 'closed') return true
     const fitting = fitPacket(packet, this.version, this.maximumPacketSize)
+<<<<<<< /tmp/w/head
     if (fitting !== undefined) this.#write(fitting, this.version)
+=======
+    if (fitting === undefined) return false
+    this.transport.write(encodePacket(fitting, this.version))
+    return true
+  }
+
+  /** Sends what the client waits for; if it does not take it, there is no way to go on. */
+  sendAnswer(packet: ControlPacket): void {
+    if (this.send(packet)) return
+    this.fail(ReasonCode.packetTooLarge, 'The answer is larger than the Maximum Packet Size')
+>>>>>>> /tmp/w/mine
   }
 
   /** `detail` is for the client's log (MQTT5 3.4.2.2.2). */
@@ -242,6 +256,7 @@ export class Connection implements TransportHandler {
     if (type === PacketType.puback || type === PacketType.pubcomp || reason >= 0x80) {
       if (type !== PacketType.pubrel && this.unacknowledged > 0) this.unacknowledged -= 1
     }
+    // MQTT5 3.1.2-29.
     if (detail !== undefined && this.version === 5 && this.wantsReasons) {
       const properties = { reasonString: detail }
       this.send({ kind: acknowledgements[type], packetId, reasonCode: reason, properties })
@@ -258,7 +273,7 @@ export class Connection implements TransportHandler {
     this.broker?.metrics.packetSent(PacketType[packet.kind], bytes.length)
   }
 
-  /** CONNACK with a reason, and the end (MQTT5 3.2.2.2). */
+  /** CONNACK with a reason, and the end (MQTT5 3.2.2-7, 4.13.2-1). */
   refuse(
     reason: ReasonCode,
     detail: string,
@@ -271,6 +286,7 @@ export class Connection implements TransportHandler {
     if (isTold || reason === ReasonCode.unsupportedProtocolVersion) {
       const packet = {
         kind: 'connack',
+        // MQTT5 3.2.2-6.
         sessionPresent: false,
         reasonCode: reason,
         properties: { reasonString: detail },
@@ -284,12 +300,14 @@ export class Connection implements TransportHandler {
   /** DISCONNECT with a reason, and the end; the will is published (MQTT5 3.14.4). */
   fail(reason: ReasonCode, detail: string, cause: EndCause = 'lost'): void {
     if (this.phase === 'closed') return
+    // MQTT5 3.14.0-1.
     if (this.phase === 'open' && this.version === 5) {
       this.send({ kind: 'disconnect', reasonCode: reason, properties: { reasonString: detail } })
     }
     this.close(cause)
   }
 
+  /** Nothing is sent from here on (MQTT5 3.14.4-1, 3.14.4-2). */
   close(cause: EndCause = 'lost'): void {
     this.transport.close()
     this.#end(cause)
@@ -300,6 +318,7 @@ export class Connection implements TransportHandler {
     // What came before the end goes out before the will (MQTT5 4.6.0-5).
     flushForwarded()
     this.phase = 'closed'
+    // MQTT5 3.1.4-6.
     this.decoder.stop()
     this.retained = undefined
     this.routes = undefined
@@ -341,6 +360,7 @@ export class Connection implements TransportHandler {
   }
 
   newAlias(topic: string): number | undefined {
+    // MQTT5 3.1.2-26, 3.1.2-27, 3.3.2-8, 3.3.2-11.
     if (this.aliasMaximum === 0) return undefined
     const aliases = (this.#aliasesOut ??= new Map<string, number>())
     if (aliases.size >= this.aliasMaximum) return undefined

@@ -99,6 +99,7 @@ function forwardLimit({ version, session: publisher }: Connection, route: Route)
     if (version === 5 && (identifiers !== undefined || connection.usesAliases)) return 0
     if (own !== undefined && session === publisher) return 0
     if (session.queuedQoS0 > 0 || session.uncommitted > 0) return 0
+    // MQTT5 3.1.2-24.
     if (connection.maximumPacketSize < limit) limit = connection.maximumPacketSize
   }
   return limit

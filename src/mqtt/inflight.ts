@@ -29,7 +29,7 @@ export class Inflight {
     return this.#deliveries.get(packetId)
   }
 
-  /** Gives the delivery a packet identifier that is not in use (MQTT5 2.2.1-3) and keeps it. There must be one. */
+  /** Gives the delivery a packet identifier that is not in use (MQTT5 2.2.1-4, 4.3.2-1, 4.3.3-1) and keeps it. There must be one. */
   add(delivery: Delivery): void {
     let packetId = this.#last
     do packetId = packetId === maxPacketId ? 1 : packetId + 1

@@ -43,6 +43,8 @@ const aliasBytes = 3
 const overheadBytes = 160
 
 /**
+ * Properties and payload go on as they came (MQTT5 3.3.2-4, 3.3.2-15 to 3.3.2-18, 3.3.2-20).
+ *
  * One publication, shared by all sessions that wait for it and by the retained messages: the payload is there once. It owns
  * its bytes. Encoded packets are made once for each kind that is asked for, and let go by `forgetPackets`.
  */

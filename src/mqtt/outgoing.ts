@@ -32,6 +32,7 @@ export function deliver(
         broker.metrics.dropped.slow_subscriber.add()
         return false
       }
+      // MQTT5 4.3.1-1.
       const isSent = sendMessage(connection, message, 0, retain, 0, false, identifiers)
       if (!isSent) broker.metrics.dropped.too_large.add()
       return isSent
@@ -42,9 +43,11 @@ export function deliver(
   const mayGo =
     isOpen &&
     session.isClear &&
+    // MQTT5 3.3.4-9, 4.9.0-2.
     session.inflightCount < connection.sendWindow &&
     !connection.isBusy &&
     !isFull(broker, session, delivery)
+  // MQTT5 4.5.0-1.
   if (!mayGo) return enqueue(broker, session, delivery)
   session.inflight.add(delivery)
   if (session.isStored) broker.journal.enqueued(session, delivery)
@@ -103,6 +106,7 @@ export function pump(broker: Broker, session: Session): void {
       connection.continueRetained()
       return
     }
+    // MQTT5 3.3.4-9, 4.9.0-2.
     if (delivery.qos > 0 && session.inflightCount >= connection.sendWindow) return
     session.queue.shift()
     sendQueued(broker, session, connection, delivery)
@@ -153,6 +157,7 @@ function resendNext(broker: Broker, session: Session, connection: Connection): v
   delivery.awaitsResend = false
   session.resendLeft -= 1
   if (session.resendLeft === 0) session.resend = undefined
+  // MQTT5 4.3.3-6.
   if (delivery.message === undefined) {
     acknowledge(connection, PacketType.pubrel, delivery.packetId, ReasonCode.success, true)
     return
@@ -204,11 +209,13 @@ function committed(isDurable: boolean, uncommitted: Uncommitted): void {
 function write(broker: Broker, session: Session, connection: Connection, delivery: Delivery): void {
   const { message, qos, retain, packetId, wasSent, identifiers } = delivery
   if (message === undefined) return
+  // MQTT5 3.3.1-1, 3.3.1-3, 4.3.2-2, 4.3.3-2.
   if (sendMessage(connection, message, qos, retain, packetId, wasSent, identifiers)) {
     delivery.wasSent = true
     return
   }
   broker.metrics.dropped.too_large.add()
+  // MQTT5 3.1.2-25.
   if (qos > 0) complete(broker, session, delivery)
 }
 

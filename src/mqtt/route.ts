@@ -6,7 +6,7 @@ import type { SharedGroup } from './topic-tree.ts'
 
 /**
  * A session whose subscriptions select a topic. Overlapping ones are merged: the message goes once, with the highest QoS
- * (MQTT5 3.3.4-2) and all subscription identifiers (MQTT5 3.3.4-5).
+ * (MQTT5 3.3.4-2) and all subscription identifiers (MQTT5 3.3.4-3, 3.3.4-4).
  */
 export class Target {
   readonly session: Session
@@ -29,11 +29,12 @@ export class Target {
 
   merge(subscription: Subscription): void {
     this.#mergeOwn(subscription)
+    // MQTT5 3.3.4-2.
     if (subscription.qos > this.qos) this.qos = subscription.qos
     if (subscription.retainAsPublished) this.retainAsPublished = true
     const { identifier } = subscription
     if (identifier === 0) return
-    // Read-only to all who hold it: a new list.
+    // MQTT5 3.3.4-3, 3.3.4-4. Read-only to all who hold it: a new list.
     this.identifiers =
       this.identifiers === undefined ? [identifier] : [...this.identifiers, identifier]
   }

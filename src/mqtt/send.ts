@@ -27,12 +27,14 @@ export function sendMessage(
     }
   }
   const { bytes, packetIdOffset } = template
+  // MQTT5 3.1.2-24.
   if (bytes.length > connection.maximumPacketSize) return false
   const { transport } = connection
   if (qos === 0) transport.write(bytes)
   else {
     // The template is ours, and its head is copied before the next one changes it.
     const first = bytes[0] ?? 0
+    // MQTT5 3.3.1-1, 3.3.1-3.
     bytes[0] = dup ? first | 0x08 : first & 0xf7
     bytes[packetIdOffset] = packetId >>> 8
     bytes[packetIdOffset + 1] = packetId & 0xff
@@ -76,6 +78,7 @@ function sendVariation(
     variation = common
     length = template.byteLengthOf(variation)
   }
+  // MQTT5 3.1.2-24.
   if (length > connection.maximumPacketSize) return false
   const packet = new Uint8Array(length)
   template.copyVariation(packet, 0, variation)

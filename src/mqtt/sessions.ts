@@ -67,11 +67,14 @@ export class Sessions {
         cleanStart ? 'replaced-clean' : 'replaced',
       )
     let session = this.byKey.get(key)
+    // MQTT5 3.1.2-4, 3.1.4-4.
     if (session !== undefined && (cleanStart || session.endsAt <= this.#broker.nowMs())) {
       this.end(session)
       session = undefined
     }
+    // MQTT5 3.2.2-2, 3.2.2-3.
     const isPresent = session !== undefined
+    // MQTT5 3.1.2-5, 3.1.2-6.
     if (session === undefined) {
       const created = this.#create(key)
       if (!created.ok) return created
@@ -80,7 +83,7 @@ export class Sessions {
     session.connection = connection
     session.disconnectedAt = undefined
     session.expirySeconds = expirySeconds
-    // A will that waited is not sent any more (MQTT5 3.1.3-9).
+    // A will that waited is not sent any more (MQTT5 3.1.3-9). MQTT5 3.1.2-7.
     session.will = will
     session.willAt = Infinity
     session.isStored = this.#rows !== undefined && expirySeconds > 0
@@ -101,6 +104,7 @@ export class Sessions {
     const now = broker.nowMs()
     session.disconnectedAt = now
     this.#settleWill(session, cause, now)
+    // MQTT5 3.1.2-23, 4.1.0-1.
     const hasEnded = session.expirySeconds === 0
     if (hasEnded) this.end(session)
     else {
@@ -143,6 +147,7 @@ export class Sessions {
   } {
     const { session, filter } = subscription
     session.subscriptions ??= new Map()
+    // MQTT5 3.8.4-3.
     session.subscriptions.set(filter, subscription)
     const isNew = this.#broker.tree.subscribe(filter, session.key, subscription)
     const operation =
@@ -159,6 +164,7 @@ export class Sessions {
   ): { operation: StoredOperation | undefined } | undefined {
     const subscription = session.subscriptions?.get(filter)
     if (subscription === undefined) return undefined
+    // MQTT5 3.10.4-1, 3.10.4-2.
     session.subscriptions?.delete(filter)
     this.#broker.tree.unsubscribe(filter, session.key)
     const operation =
@@ -200,9 +206,14 @@ export class Sessions {
         this.#publishWill(session)
         if (session.hasRow) this.#put(session)
       }
+<<<<<<< /tmp/w/head
       if (session.endsAt > nowMs) continue
       this.#broker.metrics.expiredSessions.add()
       this.end(session)
+=======
+      // MQTT5 4.1.0-2.
+      if (session.endsAt <= nowMs) this.end(session)
+>>>>>>> /tmp/w/mine
     }
   }
 
@@ -243,6 +254,7 @@ export class Sessions {
 
   #publishWill(session: Session): void {
     const { will } = session
+    // MQTT5 3.1.2-10.
     session.will = undefined
     session.willAt = Infinity
     if (will !== undefined) this.#broker.publishWill(session.key, will)

@@ -32,6 +32,7 @@ export function handleConnect(connection: Connection, packet: Connect): void {
     (outcome) => {
       if (connection.phase === 'closed') return
       if (outcome.ok) open(connection, packet, outcome.value)
+      // MQTT5 3.1.4-2.
       else connection.refuse(outcome.error, reasonName(outcome.error, 'connack'))
     },
     (error: unknown) => {
@@ -63,7 +64,7 @@ async function signIn(
   const { brokers } = connection.profile
   const { firstHost } = brokers
   if (firstHost === undefined) return err(ReasonCode.serverUnavailable)
-  // No method of extended authentication is offered (MQTT5 4.12-1).
+  // No method of extended authentication is offered (MQTT5 4.12.0-1).
   if (packet.properties.authenticationMethod !== undefined) {
     return err(ReasonCode.badAuthenticationMethod)
   }
@@ -222,6 +223,7 @@ function welcome(isDurable: boolean, pending: PendingConnack): void {
   const { connection, isPresent, properties } = pending
   const { broker, session, client } = connection
   if (broker === undefined || session === undefined || client === undefined) return
+  // MQTT5 3.2.0-2.
   if (connection.phase !== 'opening') return
   if (!isDurable) {
     // Who was never let in has no will.
@@ -229,19 +231,29 @@ function welcome(isDurable: boolean, pending: PendingConnack): void {
     connection.refuse(ReasonCode.serverUnavailable, 'The server cannot store the session')
     return
   }
-  connection.send({
+  // MQTT5 3.1.4-5, 3.2.0-1, 3.2.2-2, 3.2.2-3.
+  const isSent = connection.send({
     kind: 'connack',
     sessionPresent: isPresent,
     reasonCode: ReasonCode.success,
     properties,
   })
+  if (!isSent) {
+    // Nothing may be sent to a client that takes no CONNACK. It was never let in.
+    session.will = undefined
+    connection.close()
+    return
+  }
   connection.accepted()
   broker.clientOpened(client, isPresent)
   pump(broker, session)
   connection.resumeReading()
 }
 
-/** MQTT5 3.2.2.3. What is not said has its default: QoS 2, retained messages, wildcards, shared subscriptions are there. */
+/**
+ * MQTT5 3.2.2.3. What is not said has its default: QoS 2, retained messages, wildcards, shared subscriptions are there. There is
+ * no response information (MQTT5 3.1.2-28).
+ */
 function connackProperties(
   connection: Connection,
   { version, properties }: Connect,
@@ -277,7 +289,7 @@ export function grantedExpiry(
   return Math.min(requested, sessionExpirySeconds)
 }
 
-/** Seconds; 0 = off. Clients of MQTT 3 cannot be told another one than their own. */
+/** Seconds; 0 = off. The client's own if it need not be less (MQTT5 3.2.2-22); clients of MQTT 3 cannot be told another one. */
 function grantedKeepAlive({ keepAlive, version }: Connect, settings: BrokerSettings): number {
   const { maxKeepAliveSeconds } = settings
   if (version < 5 || maxKeepAliveSeconds === Infinity) return keepAlive

@@ -65,7 +65,7 @@ function handle(
     return
   }
   if (view.payloadIsText && !isText(view)) {
-    connection.fail(ReasonCode.payloadFormatInvalid, 'Payload is not UTF-8 (MQTT5 3.3.2-4)')
+    connection.fail(ReasonCode.payloadFormatInvalid, 'Payload is not UTF-8 (MQTT5 3.3.2.3.2)')
     return
   }
   if (!view.retain && broker.hooks.isIdle(mqttPublish)) {
@@ -91,10 +91,10 @@ function takeOver(
   const answer = qos === 1 ? PacketType.puback : PacketType.pubrec
   connection.unacknowledged += 1
   if (connection.version === 5 && connection.unacknowledged > connection.receiveWindow) {
-    // MQTT5 3.3.4-9.
+    // MQTT5 3.3.4-7.
     connection.fail(
       ReasonCode.receiveMaximumExceeded,
-      `More than ${connection.receiveWindow} messages are unacknowledged (MQTT5 3.3.4-9)`,
+      `More than ${connection.receiveWindow} messages are unacknowledged (MQTT5 3.3.4-7)`,
     )
     return
   }
@@ -116,6 +116,7 @@ function takeOver(
   const writes = journal.writes
   const { reason, operation } = broker.publish(messageOf(broker, view, route), route, client)
   if (reason >= 0x80) {
+    // MQTT5 4.3.3-9.
     refuse(connection, broker, session, view, reason, 'The server does not take this message')
     return
   }
@@ -123,6 +124,7 @@ function takeOver(
     ;(session.incoming ??= new Map()).set(packetId, reason)
     if (session.isStored) journal.received(session, packetId, reason)
   }
+  // MQTT5 3.3.4-1, 4.3.2-4, 4.3.3-8.
   acknowledge(connection, answer, packetId, reason, journal.writes !== writes, operation)
   if (journal.writes !== writes) holdIfCongested(connection, broker)
 }
@@ -132,7 +134,7 @@ function refusalOf(view: PublishView, route: Route): [ReasonCode, string] | unde
     return [ReasonCode.notAuthorized, 'Publishing to this topic is not allowed']
   }
   if (view.payloadIsText && !isText(view)) {
-    return [ReasonCode.payloadFormatInvalid, 'Payload is not UTF-8 (MQTT5 3.3.2-4)']
+    return [ReasonCode.payloadFormatInvalid, 'Payload is not UTF-8 (MQTT5 3.3.2.3.2)']
   }
   return undefined
 }
@@ -181,7 +183,7 @@ function routeOf(connection: Connection, broker: Broker, view: PublishView): Rou
   const { topicAlias, topicStart, topicEnd } = view
   if (topicAlias === 0) return routeByTopic(connection, broker, view)
   if (topicAlias > connection.aliasLimit) {
-    // MQTT5 3.3.2-9.
+    // MQTT5 3.3.2-9, 3.2.2-17, 3.2.2-18.
     connection.fail(
       ReasonCode.topicAliasInvalid,
       `Topic alias is larger than ${connection.aliasLimit} (MQTT5 3.3.2-9)`,
@@ -190,6 +192,7 @@ function routeOf(connection: Connection, broker: Broker, view: PublishView): Rou
   }
   if (topicStart < topicEnd) {
     const route = routeByTopic(connection, broker, view)
+    // MQTT5 3.3.2-12.
     connection.aliases ??= []
     connection.aliases[topicAlias] = route
     return route

@@ -77,7 +77,7 @@ function subscribe(
   const subscription = new Subscription(session, filter.value, options, number)
   const { isNew, operation } = broker.sessions.subscribe(subscription)
   broker.hooks.emit(mqttSubscribe, client, filter.value, subscription)
-  // MQTT5 3.8.4-4, 3.3.1-9 to 3.3.1-11; nothing for share groups (MQTT5 4.8.2).
+  // MQTT5 3.8.4-4, 3.3.1-9, 3.3.1-10, 3.3.1-11; nothing for share groups (MQTT5 4.8.2).
   const { retainHandling } = requested
   const wantsRetained = retainHandling === 0 || (retainHandling === 1 && isNew)
   return {
@@ -114,8 +114,10 @@ function answer(isDurable: boolean, pending: PendingSuback): void {
   })
   if (!connection.isOpen) return
   const properties =
+    // MQTT5 3.1.2-29.
     detail === undefined || !connection.wantsReasons ? {} : { reasonString: detail }
-  connection.send({ kind: 'suback', packetId, reasonCodes, properties })
+  // MQTT5 2.2.1-6, 3.8.4-1, 3.8.4-2, 3.8.4-5, 3.8.4-6, 3.9.3-1.
+  connection.sendAnswer({ kind: 'suback', packetId, reasonCodes, properties })
   outcomes.forEach(({ subscription, wantsRetained }, i) => {
     if (subscription === undefined || !wantsRetained || (reasonCodes[i] ?? 0x80) >= 0x80) return
     sendRetained(connection, broker, subscription.filter, subscription.qos, subscription.identifier)

@@ -32,8 +32,11 @@ export function decodeConnect(
   checkConnectFlags(cursor, flags, version)
   const keepAlive = cursor.u16()
   const properties = version === 5 ? readProperties(cursor, reader, 'connect') : noProperties
+  // In this order (MQTT5 3.1.3-1); what the flags announce has to be there (MQTT5 3.1.2-9, 3.1.2-17, 3.1.2-19), and nothing
+  // else, which the decoder sees to (MQTT5 3.1.2-16, 3.1.2-18). MQTT5 3.1.3-3, 3.1.3-4.
   const clientIdentifier = cursor.text('Client Identifier')
   const will = (flags & flag.will) === 0 ? undefined : readWill(cursor, reader, flags, version)
+  // MQTT5 3.1.3-12.
   const userName = hasField(cursor, flags, credential.userName, version)
     ? cursor.text('User Name')
     : undefined
@@ -112,6 +115,7 @@ function readWill(
   return { topic, payload, qos, retain: (flags & flag.willRetain) !== 0, properties }
 }
 
+/** MQTT5 3.1.3-11. */
 function readWillTopic(cursor: Cursor): string {
   const before = cursor.offset
   cursor.skipTopicName('Will Topic')

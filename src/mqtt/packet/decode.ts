@@ -373,6 +373,7 @@ export class PacketDecoder {
       packet = decodeBody(kind, cursor, this.#reader, this.#version, this.#fromClient)
     }
     if (longForm && this.#version === 5) this.#longLength()
+    // MQTT5 3.1.2-16, 3.1.2-18.
     if (cursor.remaining > 0) {
       cursor.malformed(`${kind.toUpperCase()} is longer than its content (MQTT5 2.1.4)`)
     }

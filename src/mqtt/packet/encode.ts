@@ -38,7 +38,7 @@ export function encodeInto(
 /** Bytes that {@link encodeAck} needs at most. */
 export const maxAckBytes = 5
 
-/** A PUBACK, PUBREC, PUBREL or PUBCOMP without properties, straight into `target`; returns the offset behind. */
+/** A PUBACK, PUBREC, PUBREL or PUBCOMP (MQTT5 2.2.1-5) without properties, straight into `target`; returns the offset behind. */
 export function encodeAck(
   type: 4 | 5 | 6 | 7,
   packetId: number,
@@ -59,8 +59,8 @@ export function encodeAck(
 
 /**
  * The packet as it may be sent to a peer with this Maximum Packet Size: without its user properties, then
- * without its reason string, if it is too large with them (MQTT5 3.2.2-19, 3.4.2-2, 3.9.2-1, 3.14.2-3 and
- * so on for each packet). Undefined when it is too large all the same and must not be sent (MQTT5 3.1.2-24).
+ * without its reason string, if it is too large with them (MQTT5 3.2.2-19, 3.2.2-20, 3.4.2-2, 3.4.2-3,
+ * 3.9.2-1, 3.9.2-2, 3.14.2-3, 3.14.2-4 and so on for each packet). Undefined when it is too large all the same and must not be sent (MQTT5 3.1.2-24).
  */
 export function fitPacket<P extends Packet>(
   packet: P,
@@ -116,6 +116,7 @@ function writeBody(writer: Writer, packet: Packet, version: ProtocolVersion): vo
       writeConnect(writer, packet)
       return
     case 'connack':
+      // MQTT5 3.2.2-1.
       writer.u8(packet.sessionPresent && version > 3 ? 1 : 0)
       writer.u8(version === 5 ? packet.reasonCode : connectReturnCode(packet.reasonCode))
       if (version === 5) writeProperties(writer, packet.properties)
