@@ -235,11 +235,8 @@ export class Connection implements TransportHandler {
   send(packet: ControlPacket): boolean {
     if (this.phase === 'closed') return true
     const fitting = fitPacket(packet, this.version, this.maximumPacketSize)
-<<<<<<< /tmp/w/head
-    if (fitting !== undefined) this.#write(fitting, this.version)
-=======
     if (fitting === undefined) return false
-    this.transport.write(encodePacket(fitting, this.version))
+    this.#write(fitting, this.version)
     return true
   }
 
@@ -247,7 +244,6 @@ export class Connection implements TransportHandler {
   sendAnswer(packet: ControlPacket): void {
     if (this.send(packet)) return
     this.fail(ReasonCode.packetTooLarge, 'The answer is larger than the Maximum Packet Size')
->>>>>>> /tmp/w/mine
   }
 
   /** `detail` is for the client's log (MQTT5 3.4.2.2.2). */

@@ -206,14 +206,10 @@ export class Sessions {
         this.#publishWill(session)
         if (session.hasRow) this.#put(session)
       }
-<<<<<<< /tmp/w/head
+      // MQTT5 4.1.0-2.
       if (session.endsAt > nowMs) continue
       this.#broker.metrics.expiredSessions.add()
       this.end(session)
-=======
-      // MQTT5 4.1.0-2.
-      if (session.endsAt <= nowMs) this.end(session)
->>>>>>> /tmp/w/mine
     }
   }
 
