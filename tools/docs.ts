@@ -8,6 +8,10 @@ import { readCatalogue } from './docs/catalogue.ts'
 import { compatibilityPage } from './docs/compatibility.ts'
 import { commandDifferences } from './docs/differences.ts'
 import { readEvidence } from './docs/evidence.ts'
+import { conformancePage } from './docs/mqtt-conformance.ts'
+import type { Specification } from './docs/mqtt-conformance.ts'
+import { mqtt3 } from './docs/mqtt-statements/mqtt3.ts'
+import { mqtt5 } from './docs/mqtt-statements/mqtt5.ts'
 import { readOwn } from './docs/own.ts'
 import {
   commandsPage,
@@ -21,6 +25,12 @@ import { findCitations, findHooks } from './docs/source.ts'
 import { Judge, unknownEvidence } from './docs/status.ts'
 
 export const root: string = fileURLToPath(new URL('..', import.meta.url))
+
+/** The specifications of MQTT; of 3.1, which has no numbers, the differences from 3.1.1 are listed with those of its rules. */
+export const mqttSpecifications: readonly Specification[] = [
+  { kind: 'MQTT5', title: 'MQTT 5.0', statements: mqtt5 },
+  { kind: 'MQTT3', title: 'MQTT 3.1.1', statements: mqtt3 },
+]
 
 /** The pages that come from the code and its tests, by path from the root of the repository. */
 export async function generateDocs(): Promise<ReadonlyMap<string, string>> {
@@ -36,6 +46,7 @@ export async function generateDocs(): Promise<ReadonlyMap<string, string>> {
     ['docs/listeners.md', listenersPage(own)],
     ['docs/commands.md', commandsPage(own)],
     ['docs/hooks.md', hooksPage(findHooks(root))],
+    ['docs/mqtt-conformance.md', conformancePage(mqttSpecifications, evidence)],
     ['docs/specs.md', specsPage(own, findCitations(root))],
     [
       'docs/differences.md',

@@ -21,6 +21,8 @@ export interface Evidence {
   /** Path from the root of the repository. */
   readonly file: string
   readonly line: number
+  /** The test's name as it stands in the source; empty when it is not a literal. */
+  readonly test: string
 }
 
 const kinds = ['option', 'listener', 'module', 'handler', 'command', 'MQTT3', 'MQTT5'] as const
@@ -46,8 +48,17 @@ export function evidenceIn(file: string, text: string): readonly Evidence[] {
     if (known === undefined || names === undefined) {
       throw new Error(`${where}: "${own.trim()}" is none of ${kinds.join(', ')} with a name`)
     }
-    return names.split(', ').map((name) => ({ kind: known, name, file, line: index + 1 }))
+    const test = testName(lines, index)
+    return names.split(', ').map((name) => ({ kind: known, name, file, line: index + 1, test }))
   })
+}
+
+function testName(lines: readonly string[], index: number): string {
+  const call = lines
+    .slice(index + 1)
+    .filter((line) => !/^\s*\/\//.test(line))
+    .slice(0, 2)
+  return /\(\s*(['"`])(.*?)\1,/.exec(call.join(' '))?.[2] ?? ''
 }
 
 /** Whether nothing but comments lies between a line and a call of `test`, `it` or a function that wraps one. */
