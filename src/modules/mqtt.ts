@@ -3,13 +3,13 @@ import { configReloaded } from '../core/current-config.ts'
 import { defineModule } from '../core/module.ts'
 import {
   accepted,
+  access as accessOption,
   choice,
   duration,
   flag,
   from,
   integer,
   size,
-  topicFilterMap,
 } from '../core/options.ts'
 import type { ValuesOf } from '../core/options.ts'
 import { sessionRegistry } from '../core/sessions.ts'
@@ -19,17 +19,17 @@ import { brokersOf } from '../mqtt/brokers.ts'
 import { neverExpires } from '../mqtt/session.ts'
 import type { BrokerSettings } from '../mqtt/settings.ts'
 import { defaultSettings } from '../mqtt/settings.ts'
+import { topicRules } from '../mqtt/topic-rule.ts'
 
 const allInMemory = 'retained messages are in memory, and in the database, at any size'
 
 const options = {
-  access_publish: topicFilterMap(
-    {},
-    'Who may publish to which topics: an access rule for each topic filter. Empty = everybody everywhere.',
+  access: accessOption('all', 'Who may connect; the client identifier is the resource.'),
+  access_publish: topicRules(
+    'Who may publish to which topics: an access rule for each topic filter, with limits if need be. Empty = everybody everywhere.',
   ),
-  access_subscribe: topicFilterMap(
-    {},
-    'Who may subscribe to which topics: an access rule for each topic filter. Empty = everybody everywhere.',
+  access_subscribe: topicRules(
+    'Who may subscribe to which topics: an access rule for each topic filter, with limits if need be. Empty = everybody everywhere.',
   ),
   max_queue: integer(
     { min: 1, orInfinity: true },
@@ -161,6 +161,7 @@ export const mqtt = defineModule({
 
 function settingsOf(values: ValuesOf<typeof options>): BrokerSettings {
   return {
+    access: values.access,
     accessPublish: values.access_publish,
     accessSubscribe: values.access_subscribe,
     maxQueue: values.max_queue,

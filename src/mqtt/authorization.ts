@@ -10,13 +10,26 @@ import {
   resourcepart,
 } from '../xmpp/jid/jid.ts'
 import type { Publisher } from './hooks.ts'
+import type { QoS } from './packet/packet-type.ts'
 import type { BrokerSettings } from './settings.ts'
 import { isServerTopic, type TopicFilter, type TopicName } from './topic.ts'
+import type { TopicRule } from './topic-rule.ts'
 
-interface Rule {
+interface Rule extends TopicRule {
+  readonly filter: string
   readonly levels: readonly string[]
-  readonly access: AccessRule
 }
+
+/** The highest QoS that is allowed, for messages that are not retained and for those that are; -1 = none. */
+export interface Allowance {
+  readonly qos: number
+  readonly retainedQoS: number
+}
+
+export const nothingAllowed: Allowance = { qos: -1, retainedQoS: -1 }
+const everythingAllowed: Allowance = { qos: 2, retainedQoS: 2 }
+
+type Settings = Pick<BrokerSettings, 'access' | 'accessPublish' | 'accessSubscribe'>
 
 /**
  * `access_publish` and `access_subscribe`: over the entries whose filter matches any "allow" suffices. In a filter `%u`, `%d`
@@ -24,37 +37,92 @@ interface Rule {
  */
 export class Authorization {
   readonly #access: Access
+  readonly #connect: AccessRule
   readonly #publish: readonly Rule[]
   readonly #subscribe: readonly Rule[]
 
   /** Memberships of groups may change at any time: decisions must not be kept for long. */
   readonly isDynamic: boolean
 
-  constructor(access: Access, settings: Pick<BrokerSettings, 'accessPublish' | 'accessSubscribe'>) {
+  constructor(access: Access, settings: Settings) {
     this.#access = access
+    this.#connect = settings.access
     this.#publish = rulesOf(settings.accessPublish)
     this.#subscribe = rulesOf(settings.accessSubscribe)
     this.isDynamic = this.#publish.length > 0
   }
 
-  mayPublish(topic: TopicName, client: Publisher): boolean {
+  /** Whether there are rules that could end what was allowed before. */
+  get hasLastingRules(): boolean {
+    return this.#subscribe.length > 0 || this.#connect.kind !== 'all'
+  }
+
+  mayConnect(client: Publisher): boolean {
+    return this.#access.isAllowed(this.#connect, subject(client))
+  }
+
+  publishing(topic: TopicName, client: Publisher): Allowance {
     // Topics of the server itself are not for clients, whatever the rules say.
-    return !isServerTopic(topic) && this.#isAllowed(this.#publish, topic, client)
+    return isServerTopic(topic) ? nothingAllowed : this.#allowance(this.#publish, topic, client)
   }
 
-  /** A wildcard in `filter` is a level like any other: it needs one that is at least as wide in the rule. */
-  maySubscribe(filter: TopicFilter, client: Publisher): boolean {
-    return this.#isAllowed(this.#subscribe, filter, client)
+  /**
+   * A wildcard in `filter` is a level like any other: it needs one that is at least as wide in the rule. `retainedQoS` is that
+   * of the retained messages which come first.
+   */
+  subscribing(filter: TopicFilter, client: Publisher): Allowance {
+    return this.#allowance(this.#subscribe, filter, client)
   }
 
-  #isAllowed(rules: readonly Rule[], topic: string, client: Publisher): boolean {
-    if (rules.length === 0) return true
+  /** Why not, for the client and the log. */
+  explainPublish(topic: TopicName, qos: QoS, retain: boolean, client: Publisher): string {
+    const what = `Publishing to ${quoted(topic)} is not allowed`
+    if (isServerTopic(topic)) return `${what}: topics with "$" in front are the server's own`
+    return `${what}: ${this.#explain('access_publish', this.#publish, topic, client, qos, retain)}`
+  }
+
+  explainSubscribe(filter: TopicFilter, client: Publisher): string {
+    const why = this.#explain('access_subscribe', this.#subscribe, filter, client, 0, false)
+    return `Subscribing to ${quoted(filter)} is not allowed: ${why}`
+  }
+
+  #allowance(rules: readonly Rule[], topic: string, client: Publisher): Allowance {
+    if (rules.length === 0) return everythingAllowed
     const levels = topic.split('/')
-    const subject = subjectOf(client.jid, client.ip === '' ? undefined : client.ip)
-    return rules.some(
-      (rule) =>
-        this.#matches(rule.levels, levels, client) && this.#access.isAllowed(rule.access, subject),
-    )
+    const who = subject(client)
+    let qos = -1
+    let retainedQoS = -1
+    for (const rule of rules) {
+      // Rules that would add nothing need not be asked.
+      if (rule.maxQoS <= qos && (!rule.retain || rule.maxQoS <= retainedQoS)) continue
+      if (!this.#matches(rule.levels, levels, client)) continue
+      if (!this.#access.isAllowed(rule.access, who)) continue
+      qos = Math.max(qos, rule.maxQoS)
+      if (rule.retain) retainedQoS = Math.max(retainedQoS, rule.maxQoS)
+      if (retainedQoS === 2) return everythingAllowed
+    }
+    return qos < 0 ? nothingAllowed : { qos, retainedQoS }
+  }
+
+  #explain(
+    option: string,
+    rules: readonly Rule[],
+    topic: string,
+    client: Publisher,
+    qos: QoS,
+    retain: boolean,
+  ): string {
+    const levels = topic.split('/')
+    const who = subject(client)
+    const matching = rules.filter((rule) => this.#matches(rule.levels, levels, client))
+    if (matching.length === 0) return `no filter of ${option} selects it`
+    const reasons = matching.slice(0, maxReasons).map(({ filter, access, maxQoS }) => {
+      const entry = `${option} ${quoted(filter)}`
+      if (!this.#access.isAllowed(access, who)) return `${entry} needs ${nameOf(access)}`
+      if (qos > maxQoS) return `${entry} allows QoS ${maxQoS} at most`
+      return retain ? `${entry} allows no retained messages` : `${entry} allows it no more`
+    })
+    return reasons.join('; ')
   }
 
   #matches(rule: readonly string[], levels: readonly string[], client: Publisher): boolean {
@@ -90,10 +158,30 @@ export class Authorization {
   }
 }
 
-function rulesOf(rules: ReadonlyMap<string, AccessRule>): readonly Rule[] {
-  return [...rules].map(([filter, access]) => ({ levels: filter.split('/'), access }))
+/** Enough to see what is wrong; a reason string has to fit into a packet. */
+const maxReasons = 3
+const maxQuoted = 64
+
+function rulesOf(rules: ReadonlyMap<string, TopicRule>): readonly Rule[] {
+  return [...rules].map(([filter, rule]) => ({ ...rule, filter, levels: filter.split('/') }))
+}
+
+function subject({ jid, ip }: Publisher) {
+  return subjectOf(jid, ip === '' ? undefined : ip)
 }
 
 function isSame(prepared: { ok: true; value: string } | { ok: false }, own: string): boolean {
   return prepared.ok && own !== '' && prepared.value === own
+}
+
+/** Of reasonable size, whatever the client sent. */
+export function quoted(topic: string): string {
+  return JSON.stringify(
+    topic.length > maxQuoted ? `${topic.slice(0, maxQuoted).toWellFormed()}…` : topic,
+  )
+}
+
+function nameOf(rule: AccessRule): string {
+  if (rule.kind === 'named') return `the access rule ${JSON.stringify(rule.name)}`
+  return rule.kind === 'none' ? 'the access rule "none"' : 'what its own rule asks for'
 }

@@ -162,12 +162,8 @@ export class Broker {
     this.accessVersion += 1
   }
 
-  mayPublish(topic: TopicName, client: Publisher): boolean {
-    return this.#authorization.mayPublish(topic, client)
-  }
-
-  maySubscribe(filter: TopicFilter, client: Publisher): boolean {
-    return this.#authorization.maySubscribe(filter, client)
+  get authorization(): Authorization {
+    return this.#authorization
   }
 
   /** A new route to a topic, whose UTF-8 is `bytes`. */
@@ -181,7 +177,7 @@ export class Broker {
       route.matches = this.#matches.refresh(route.matches)
     }
     if (route.accessVersion === this.accessVersion) return
-    route.isAllowed = this.#authorization.mayPublish(route.topic, publisher)
+    route.allowed = this.#authorization.publishing(route.topic, publisher)
     route.accessVersion = this.accessVersion
   }
 
@@ -252,7 +248,7 @@ export class Broker {
   /** For parts of the server: publishes in somebody's name, whom the access rules must allow it. */
   publishAs(publisher: Publisher, content: MessageContent): Result<Published, ReasonCode> {
     const route = this.#routeTo(content.topic, publisher)
-    if (!route.isAllowed) return err(ReasonCode.notAuthorized)
+    if (!route.mayPublish(content.qos, content.retain)) return err(ReasonCode.notAuthorized)
     const published = this.publish(Message.create(content, this.nowMs()), route, publisher)
     return published.reason >= 0x80 ? err(published.reason) : ok(published)
   }
@@ -337,7 +333,7 @@ export class Broker {
     if (this.#ticks % slowTicks !== 0) return
     this.retained.dropExpired(now)
     this.#matches.dropStale()
-    if (this.#authorization.isDynamic) this.accessChanged()
+    if (this.#authorization.isDynamic) this.accessVersion += 1
   }
 
   /** Says goodbye to all clients, publishes their wills and commits everything. */

@@ -93,6 +93,8 @@ export class Connection implements TransportHandler {
   /** Messages of QoS 1 and 2 from the client that are not acknowledged (MQTT5 4.9). */
   unacknowledged = 0
   /** Acknowledgements that wait for a commit. */
+  /** How often access rules said no. */
+  denials = 0
   pendingAcks = 0
   /** We do not read: its silence is ours. */
   isPaused = false

@@ -1,3 +1,5 @@
+import type { Allowance } from './authorization.ts'
+import { nothingAllowed } from './authorization.ts'
 import type { Session } from './session.ts'
 import type { QoS } from './packet/packet-type.ts'
 import type { InternalSubscription, Subscriber, Subscription } from './subscription.ts'
@@ -92,9 +94,9 @@ export class Route {
   /** The topic's UTF-8, to find the route by the bytes of a packet. */
   readonly bytes: Uint8Array
   matches: Matches
-  /** The access version that `isAllowed` belongs to. */
+  /** The access version that `allowed` belongs to. */
   accessVersion = -1
-  isAllowed = false
+  allowed: Allowance = nothingAllowed
 
   constructor(matches: Matches, bytes: Uint8Array) {
     this.matches = matches
@@ -103,6 +105,10 @@ export class Route {
 
   get topic(): TopicName {
     return this.matches.topic
+  }
+
+  mayPublish(qos: QoS, retain: boolean): boolean {
+    return qos <= (retain ? this.allowed.retainedQoS : this.allowed.qos)
   }
 }
 

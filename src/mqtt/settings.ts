@@ -1,10 +1,13 @@
 import type { AccessRule } from '../core/options/rule-types.ts'
+import type { TopicRule } from './topic-rule.ts'
 
 /** What a broker goes by, in the units of the protocol. A reload puts new ones in its place. */
 export interface BrokerSettings {
+  /** Who may connect. */
+  readonly access: AccessRule
   /** Access rules by topic filter; empty = everything is allowed. */
-  readonly accessPublish: ReadonlyMap<string, AccessRule>
-  readonly accessSubscribe: ReadonlyMap<string, AccessRule>
+  readonly accessPublish: ReadonlyMap<string, TopicRule>
+  readonly accessSubscribe: ReadonlyMap<string, TopicRule>
   /** Outgoing messages that wait in one session, beside those in flight. */
   readonly maxQueue: number
   /** Bytes of what waits and of what is in flight in one session. */
@@ -34,6 +37,7 @@ export interface BrokerSettings {
 
 /** The defaults of `mod_mqtt`, for brokers that are made by hand. */
 export const defaultSettings: BrokerSettings = {
+  access: { kind: 'all' },
   accessPublish: new Map(),
   accessSubscribe: new Map(),
   maxQueue: 5000,

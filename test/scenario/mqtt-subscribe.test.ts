@@ -313,6 +313,9 @@ suite('access_subscribe', () => {
       properties: {},
     })
     const { properties } = await client.receive('suback')
-    assert.equal(properties.reasonString, 'Subscribing to "b" is not allowed')
+    assert.equal(
+      properties.reasonString,
+      'Subscribing to "b" is not allowed: no filter of access_subscribe selects it',
+    )
   })
 })

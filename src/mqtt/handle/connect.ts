@@ -156,7 +156,10 @@ function willOf(
   if (will === undefined) return ok(undefined)
   const topic = parseTopicName(will.topic)
   if (!topic.ok) return err(ReasonCode.topicNameInvalid)
-  if (!broker.mayPublish(topic.value, client)) return err(ReasonCode.notAuthorized)
+  const allowed = broker.authorization.publishing(topic.value, client)
+  if (will.qos > (will.retain ? allowed.retainedQoS : allowed.qos)) {
+    return err(ReasonCode.notAuthorized)
+  }
   const { payload, properties } = will
   if (properties.payloadFormatIndicator === 1 && !isUtf8(payload, 0, payload.length)) {
     return err(ReasonCode.payloadFormatInvalid)

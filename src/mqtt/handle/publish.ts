@@ -2,6 +2,7 @@ import { acknowledge } from '../acknowledge.ts'
 import type { Broker } from '../broker.ts'
 import type { Client } from '../client.ts'
 import type { Connection } from '../connection.ts'
+import { logDenial } from '../denial.ts'
 import { flushForwarded, forward } from '../forward.ts'
 import { mqttPublish } from '../hooks.ts'
 import { Message } from '../message.ts'
@@ -60,8 +61,10 @@ function handle(
     takeOver(connection, broker, session, client, view, route)
     return
   }
-  if (!route.isAllowed) {
+  if (!route.mayPublish(0, view.retain)) {
+    // MQTT has no word for this at QoS 0, and the connection is not to blame (MQTT5 4.13.1).
     broker.metrics.dropped.denied.value += 1
+    logDenial(connection, explain(broker, client, view, route))
     return
   }
   if (view.payloadIsText && !isText(view)) {
@@ -107,9 +110,15 @@ function takeOver(
       return
     }
   }
-  const refusal = refusalOf(view, route)
-  if (refusal !== undefined) {
-    refuse(connection, broker, session, view, ...refusal)
+  if (!route.mayPublish(qos, view.retain)) {
+    const why = explain(broker, client, view, route)
+    logDenial(connection, why)
+    refuse(connection, broker, session, view, ReasonCode.notAuthorized, why)
+    return
+  }
+  if (view.payloadIsText && !isText(view)) {
+    const why = 'Payload is not UTF-8 (MQTT5 3.3.2.3.2)'
+    refuse(connection, broker, session, view, ReasonCode.payloadFormatInvalid, why)
     return
   }
   const { journal } = broker
@@ -129,14 +138,8 @@ function takeOver(
   if (journal.writes !== writes) holdIfCongested(connection, broker)
 }
 
-function refusalOf(view: PublishView, route: Route): [ReasonCode, string] | undefined {
-  if (!route.isAllowed) {
-    return [ReasonCode.notAuthorized, 'Publishing to this topic is not allowed']
-  }
-  if (view.payloadIsText && !isText(view)) {
-    return [ReasonCode.payloadFormatInvalid, 'Payload is not UTF-8 (MQTT5 3.3.2.3.2)']
-  }
-  return undefined
+function explain(broker: Broker, client: Client, view: PublishView, route: Route): string {
+  return broker.authorization.explainPublish(route.topic, view.qos, view.retain, client)
 }
 
 /** MQTT 3 has no way to say no: the message is acknowledged and goes nowhere (MQTT3 3.3.5-2). */

@@ -1,6 +1,8 @@
+import { quoted } from '../authorization.ts'
 import type { Broker } from '../broker.ts'
 import type { Client } from '../client.ts'
 import type { Connection } from '../connection.ts'
+import { logDenial } from '../denial.ts'
 import { mqttSubscribe } from '../hooks.ts'
 import type { Subscribe, Subscription as Requested } from '../packet/packet.ts'
 import type { QoS } from '../packet/packet-type.ts'
@@ -16,8 +18,8 @@ interface Outcome {
   readonly reason: ReasonCode
   readonly operation: StoredOperation | undefined
   readonly subscription: Subscription | undefined
-  /** Retained messages are to follow. */
-  readonly wantsRetained: boolean
+  /** Up to this QoS retained messages are to follow; -1 = none. */
+  readonly retainedQoS: number
 }
 
 interface PendingSuback {
@@ -43,7 +45,10 @@ export function handleSubscribe(connection: Connection, packet: Subscribe): void
   for (const requested of packet.subscriptions) {
     const outcome = subscribe(broker, session, client, requested, identifier)
     outcomes.push(outcome)
-    if (outcome.reason >= 0x80) detail ??= explain(outcome.reason, requested.filter)
+    if (outcome.reason < 0x80) continue
+    const why = explain(broker, client, outcome.reason, requested.filter)
+    if (outcome.reason === ReasonCode.notAuthorized) logDenial(connection, why)
+    detail ??= why
   }
   const pending: PendingSuback = { connection, packetId: packet.packetId, outcomes, detail }
   const mustLast = outcomes.some(({ operation }) => operation !== undefined)
@@ -66,14 +71,16 @@ function subscribe(
   if (levelCount(selected) > broker.settings.maxTopicDepth) {
     return refused(ReasonCode.topicFilterInvalid)
   }
-  if (!broker.maySubscribe(selected, client)) return refused(ReasonCode.notAuthorized)
+  const allowed = broker.authorization.subscribing(selected, client)
+  if (allowed.qos < 0) return refused(ReasonCode.notAuthorized)
   const before = session.subscriptions?.get(filter.value)
   const count = session.subscriptions?.size ?? 0
   if (before === undefined && count >= broker.settings.maxSubscriptions) {
     return refused(ReasonCode.quotaExceeded)
   }
   const number = before?.number ?? ++session.lastSubscription
-  const options = { ...requested, identifier }
+  const qos = lowerQoS(requested.qos, allowed.qos)
+  const options = { ...requested, qos, identifier }
   const subscription = new Subscription(session, filter.value, options, number)
   const { isNew, operation } = broker.sessions.subscribe(subscription)
   broker.hooks.emit(mqttSubscribe, client, filter.value, subscription)
@@ -81,23 +88,33 @@ function subscribe(
   const { retainHandling } = requested
   const wantsRetained = retainHandling === 0 || (retainHandling === 1 && isNew)
   return {
-    reason: granted[requested.qos] ?? ReasonCode.grantedQoS0,
+    // MQTT5 3.9.3: it may be lower than requested.
+    reason: granted[qos] ?? ReasonCode.grantedQoS0,
     operation,
     subscription,
-    wantsRetained: shared === undefined && wantsRetained,
+    retainedQoS: shared === undefined && wantsRetained ? Math.min(qos, allowed.retainedQoS) : -1,
   }
 }
 
 function refused(reason: ReasonCode): Outcome {
-  return { reason, operation: undefined, subscription: undefined, wantsRetained: false }
+  return { reason, operation: undefined, subscription: undefined, retainedQoS: -1 }
 }
 
-function explain(reason: ReasonCode, filter: string): string {
-  // A reason string of reasonable size, whatever the filter's.
-  const name = JSON.stringify(filter.slice(0, 64))
-  if (reason === ReasonCode.notAuthorized) return `Subscribing to ${name} is not allowed`
+/** What rules allow, at most. */
+export function lowerQoS(requested: QoS, allowed: number): QoS {
+  if (requested <= allowed) return requested
+  return allowed === 1 ? 1 : 0
+}
+
+function explain(broker: Broker, client: Client, reason: ReasonCode, filter: string): string {
+  const name = quoted(filter)
   if (reason === ReasonCode.quotaExceeded) return `There are too many subscriptions for ${name}`
-  return `Topic filter ${name} has too many levels`
+  const parsed = parseTopicFilter(filter)
+  if (reason !== ReasonCode.notAuthorized || !parsed.ok) {
+    return `Topic filter ${name} has too many levels`
+  }
+  const selected = sharedFilterOf(parsed.value)?.filter ?? parsed.value
+  return broker.authorization.explainSubscribe(selected, client)
 }
 
 /** SUBACK, and then the retained messages. */
@@ -118,9 +135,10 @@ function answer(isDurable: boolean, pending: PendingSuback): void {
     detail === undefined || !connection.wantsReasons ? {} : { reasonString: detail }
   // MQTT5 2.2.1-6, 3.8.4-1, 3.8.4-2, 3.8.4-5, 3.8.4-6, 3.9.3-1.
   connection.sendAnswer({ kind: 'suback', packetId, reasonCodes, properties })
-  outcomes.forEach(({ subscription, wantsRetained }, i) => {
-    if (subscription === undefined || !wantsRetained || (reasonCodes[i] ?? 0x80) >= 0x80) return
-    sendRetained(connection, broker, subscription.filter, subscription.qos, subscription.identifier)
+  outcomes.forEach(({ subscription, retainedQoS }, i) => {
+    if (subscription === undefined || retainedQoS < 0 || (reasonCodes[i] ?? 0x80) >= 0x80) return
+    const qos = lowerQoS(subscription.qos, retainedQoS)
+    sendRetained(connection, broker, subscription.filter, qos, subscription.identifier)
   })
 }
 
