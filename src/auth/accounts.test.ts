@@ -213,6 +213,31 @@ describe('a ban', () => {
     assert.deepEqual(await directory.unban(juliet), err('not-banned'))
   })
 
+  test('is looked up once for an account that is cached', async () => {
+    await using accounts = await TestAccounts.open()
+    const { directory, store } = accounts
+    await directory.register(juliet, 'rose')
+    assert.ok((await directory.checkPassword(juliet, 'rose', attempt)).ok)
+    const { reads } = store.database.counters
+    assert.ok((await directory.checkPassword(juliet, 'rose', attempt)).ok)
+    assert.equal(store.database.counters.reads, reads)
+    await directory.ban(juliet, 'Spam')
+    const refused = await directory.checkPassword(juliet, 'rose', attempt)
+    assert.deepEqual(refused, err('account-disabled'))
+  })
+
+  test('is looked up each time where nothing is cached', async () => {
+    await using accounts = await TestAccounts.open({ auth_use_cache: false })
+    const { directory, store } = accounts
+    await directory.register(juliet, 'rose')
+    assert.ok((await directory.checkPassword(juliet, 'rose', attempt)).ok)
+    const data = `<banned xmlns='${banNamespace}'><bandate>2024-04-22T09:16:47Z</bandate></banned>`
+    const row = { username: 'juliet', namespace: banNamespace, data }
+    await store.write(store.table('private_storage').insert(row)).settled
+    const refused = await directory.checkPassword(juliet, 'rose', attempt)
+    assert.deepEqual(refused, err('account-disabled'))
+  })
+
   test('needs an account', async () => {
     await using accounts = await TestAccounts.open()
     assert.deepEqual(await accounts.directory.ban(nobody, ''), err('not-found'))

@@ -350,11 +350,9 @@ export class AccountDirectory implements Accounts, SignIns, AccountAdministratio
   }
 
   async #notBanned(place: Place): Promise<Result<void, SignInError>> {
-    const ban = await this.#answered(async () => ({
-      details: await place.host.bans.find(place.local),
-    }))
-    if (ban === undefined) return err('unavailable')
-    return ban.details === undefined ? ok(undefined) : err('account-disabled')
+    const isBanned = await this.#answered(() => place.host.bans.isBanned(place.local))
+    if (isBanned === undefined) return err('unavailable')
+    return isBanned ? err('account-disabled') : ok(undefined)
   }
 
   /** `undefined` when a backend or a database is out of order, which is logged. */

@@ -98,8 +98,7 @@ export class AnonymousBackend implements Backend {
   sessionClosed(session: ClientSession): void {
     const guest = bareJid(session.jid)
     if (!this.#present.has(guest)) return
-    const others = this.#parts.sessions.forAccount(guest).filter((other) => other !== session)
-    if (others.length > 0) return
+    if (this.#parts.sessions.hasOther(session)) return
     this.#present.delete(guest)
     this.#parts.left(guest)
   }

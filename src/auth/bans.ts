@@ -1,5 +1,7 @@
+import type { LRUCache } from 'lru-cache'
 import { banNamespace } from '../core/account.ts'
 import type { BanDetails } from '../core/account.ts'
+import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
 import { StorageError } from '../core/store.ts'
 import type { HostStore, Transaction } from '../core/store.ts'
@@ -8,6 +10,8 @@ import { xml } from '../xmpp/xml/element.ts'
 import { parseElement } from '../xmpp/xml/parse-element.ts'
 import { toXml } from '../xmpp/xml/write.ts'
 import { BackendError } from './backend.ts'
+import { createCache } from './verified-passwords.ts'
+import type { CacheSettings } from './verified-passwords.ts'
 
 /**
  * Bans of a host's accounts, kept where ejabberd keeps them (version 2 of its command `ban_account`): an element in the
@@ -17,10 +21,24 @@ import { BackendError } from './backend.ts'
 export class Bans {
   readonly #store: HostStore
   readonly #log: Log
+  /** Accounts that were not banned when somebody looked; undefined: nothing is cached (`auth_use_cache`). */
+  readonly #free: LRUCache<string, typeof free> | undefined
+  /** Rises with each write, so that what was read before it is not cached after it. */
+  #writes = 0
 
-  constructor(store: HostStore, log: Log) {
+  constructor(store: HostStore, log: Log, clock: Clock, cache: CacheSettings | undefined) {
     this.#store = store
     this.#log = log
+    this.#free = cache === undefined ? undefined : createCache(cache, clock)
+  }
+
+  /** For signing in: an account that was not banned a while ago costs no look into the database. */
+  async isBanned(local: Localpart): Promise<boolean> {
+    if (this.#free?.get(local) !== undefined) return false
+    const writes = this.#writes
+    if ((await this.find(local)) !== undefined) return true
+    if (writes === this.#writes) this.#free?.set(local, free)
+    return false
   }
 
   async find(local: Localpart): Promise<BanDetails | undefined> {
@@ -47,7 +65,7 @@ export class Bans {
       field('lastreason'),
       field('bandate'),
     )
-    return this.#transaction(async (tx) => {
+    return this.#writing(local, async (tx) => {
       const key = { username: local, namespace: banNamespace }
       const before = await tx.first(
         this.#table()
@@ -100,10 +118,24 @@ export class Bans {
     }
   }
 
-  #transaction<T>(fn: (tx: Transaction) => Promise<T>): Promise<T> {
-    return answered(() => this.#store.transaction(fn))
+  async #writing<T>(local: Localpart, fn: (tx: Transaction) => Promise<T>): Promise<T> {
+    this.#forget(local)
+    try {
+      return await answered(() => this.#store.transaction(fn))
+    } finally {
+      // Once more: what was read while the write was under way is as old as what was read before.
+      this.#forget(local)
+    }
+  }
+
+  #forget(local: Localpart): void {
+    this.#writes++
+    this.#free?.delete(local)
   }
 }
+
+/** The cache's only value: its entries are what counts. */
+const free = {}
 
 /** Without what XML cannot hold (XML 1.0 §2.2): an operator may paste anything as a reason. */
 function legible(text: string): string {

@@ -56,9 +56,11 @@ for (const { name, type, skip, start } of databases) {
       assert.equal(await users.replace(juliet, [plain]), 'ok')
       assert.deepEqual(await users.read(juliet), [plain])
 
-      const bans = new Bans(host, silentLog)
+      const bans = new Bans(host, silentLog, systemClock(), { size: 10, lifeTimeMs: Infinity })
+      assert.equal(await bans.isBanned(juliet), false)
       assert.equal(await bans.add(juliet, details), true)
       assert.equal(await bans.add(juliet, details), false)
+      assert.equal(await bans.isBanned(juliet), true)
       assert.deepEqual(await bans.find(juliet), details)
       assert.deepEqual(await bans.list(), ['juliet'])
       assert.equal(await bans.remove(juliet), true)

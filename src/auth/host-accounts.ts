@@ -72,7 +72,7 @@ export class HostAccounts {
     this.hooks = parts.hooks
     this.options = options
     this.store = parts.storeFor()
-    this.bans = new Bans(this.store, tools.log)
+    this.bans = new Bans(this.store, tools.log, tools.clock, cacheOf(options))
     this.#log = tools.log
     this.#backends = backends
     this.#internal = backends.filter((backend) => backend instanceof InternalBackend)

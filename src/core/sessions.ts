@@ -53,6 +53,12 @@ export class SessionRegistry {
     return [...(this.#byAccount.get(account) ?? [])]
   }
 
+  /** Whether its account has another session than this one. */
+  hasOther(session: ClientSession): boolean {
+    const sessions = this.#byAccount.get(bareJid(session.jid))
+    return sessions !== undefined && sessions.size > (sessions.has(session) ? 1 : 0)
+  }
+
   *all(): Generator<ClientSession> {
     for (const sessions of this.#byAccount.values()) yield* sessions
   }
