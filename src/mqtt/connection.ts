@@ -372,9 +372,13 @@ export class Connection implements TransportHandler {
   }
 }
 
-/** Reasons that a CONNACK of MQTT 3 can tell (MQTT3 3.2.2.3). */
+/** Reasons that a CONNACK of MQTT 3 can tell: none for what breaks the rules (MQTT3 3.1.4-1, 3.2.2-6). */
 function isMqtt3Refusal(reason: ReasonCode): boolean {
-  return reason !== ReasonCode.malformedPacket && reason !== ReasonCode.protocolError
+  return (
+    reason !== ReasonCode.malformedPacket &&
+    reason !== ReasonCode.protocolError &&
+    reason !== ReasonCode.topicNameInvalid
+  )
 }
 
 /** Packets of a listener that takes payloads up to this size; ejabberd compares with the Remaining Length. */
