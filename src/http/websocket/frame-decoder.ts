@@ -23,12 +23,13 @@ const atPayload = 4
 const stopped = 5
 
 /**
- * Reads the frames of a client (RFC 6455 §5). Payload is unmasked in the buffer that it came in and handed on at once, so that
- * nothing is held but a few numbers, and a control frame whose end is not there yet.
+ * Reads the frames of a client, or of a server, which masks nothing (RFC 6455 §5). Payload is unmasked in the buffer that it came
+ * in and handed on at once, so that nothing is held but a few numbers, and a control frame whose end is not there yet.
  */
 export class FrameDecoder {
   readonly #dataOpcode: number
   readonly #maxMessageBytes: number
+  readonly #isMasked: boolean
   #state = atFirst
   #opcode = 0
   #isFinal = false
@@ -46,9 +47,14 @@ export class FrameDecoder {
   #control: Buffer | undefined
 
   /** Messages of the other kind are refused. */
-  constructor(accepts: 'binary' | 'text', maxMessageBytes: number) {
+  constructor(
+    accepts: 'binary' | 'text',
+    maxMessageBytes: number,
+    sender: 'client' | 'server' = 'client',
+  ) {
     this.#dataOpcode = opcodes[accepts]
     this.#maxMessageBytes = maxMessageBytes
+    this.#isMasked = sender === 'client'
   }
 
   /** Ignores whatever comes from now on. */
@@ -66,18 +72,15 @@ export class FrameDecoder {
           this.#readFirst(sink, buffer[i++] ?? 0)
           break
         case atSecond:
-          this.#readSecond(sink, buffer[i++] ?? 0)
+          this.#readSecond(sink, buffer, i++)
           break
         case atLength:
           this.#length = this.#length * 256 + (buffer[i++] ?? 0)
-          if (--this.#left === 0) this.#lengthRead(sink)
+          if (--this.#left === 0) this.#lengthRead(sink, buffer, i)
           break
         case atMask:
           this.#mask = (this.#mask << 8) | (buffer[i++] ?? 0)
-          if (--this.#left > 0) break
-          this.#state = atPayload
-          this.#done = 0
-          if (this.#length === 0) this.#readPayload(sink, buffer, i, i)
+          if (--this.#left === 0) this.#beginPayload(sink, buffer, i)
           break
         case atPayload: {
           const stop = Math.min(end, i + this.#length - this.#done)
@@ -122,14 +125,19 @@ export class FrameDecoder {
     this.#refuse(sink, closeCodes.protocolError, 'unknown kind of frame')
   }
 
-  #readSecond(sink: FrameSink, byte: number): void {
+  #readSecond(sink: FrameSink, buffer: Buffer, at: number): void {
+    const byte = buffer[at] ?? 0
     const length = byte & 0x7f
-    if ((byte & 0x80) === 0) {
+    const isMasked = (byte & 0x80) !== 0
+    if (isMasked !== this.#isMasked) {
       // RFC 6455 §5.1
-      this.#refuse(sink, closeCodes.protocolError, 'frames of clients have to be masked')
+      const why = isMasked
+        ? 'frames of servers are not masked'
+        : 'frames of clients have to be masked'
+      this.#refuse(sink, closeCodes.protocolError, why)
     } else if (length < 126) {
       this.#length = length
-      this.#lengthKnown(sink)
+      this.#lengthKnown(sink, buffer, at + 1)
     } else {
       this.#length = 0
       this.#left = length === 126 ? 2 : 8
@@ -141,18 +149,18 @@ export class FrameDecoder {
     }
   }
 
-  #lengthRead(sink: FrameSink): void {
+  #lengthRead(sink: FrameSink, buffer: Buffer, at: number): void {
     // RFC 6455 §5.2
     if (this.#length < this.#leastLength) {
       this.#refuse(sink, closeCodes.protocolError, 'a length is not in its shortest form')
     } else if (this.#length >= 2 ** 63) {
       this.#refuse(sink, closeCodes.protocolError, 'a length has its first bit set')
     } else {
-      this.#lengthKnown(sink)
+      this.#lengthKnown(sink, buffer, at)
     }
   }
 
-  #lengthKnown(sink: FrameSink): void {
+  #lengthKnown(sink: FrameSink, buffer: Buffer, at: number): void {
     if (this.#opcode < opcodes.close) {
       if (this.#opcode !== opcodes.continuation) this.#messageBytes = 0
       this.#messageBytes += this.#length
@@ -164,12 +172,20 @@ export class FrameDecoder {
       }
     }
     this.#mask = 0
-    this.#left = 4
-    this.#state = atMask
+    if (this.#isMasked) {
+      this.#left = 4
+      this.#state = atMask
+    } else this.#beginPayload(sink, buffer, at)
+  }
+
+  #beginPayload(sink: FrameSink, buffer: Buffer, at: number): void {
+    this.#state = atPayload
+    this.#done = 0
+    if (this.#length === 0) this.#readPayload(sink, buffer, at, at)
   }
 
   #readPayload(sink: FrameSink, buffer: Buffer, start: number, end: number): void {
-    unmask(buffer, start, end, this.#mask, this.#done)
+    if (this.#isMasked) unmask(buffer, start, end, this.#mask, this.#done)
     this.#done += end - start
     const isWhole = this.#done === this.#length
     if (isWhole) this.#state = atFirst

@@ -1,3 +1,6 @@
+import { randomBytes } from 'node:crypto'
+import { unmask } from './unmask.ts'
+
 /** Kinds of frames (RFC 6455 §11.8). */
 export const opcodes = {
   continuation: 0,
@@ -17,6 +20,8 @@ export const maxHeaderBytes = 10
 export const maxControlBytes = 125
 
 const finalBit = 0x80
+const maskedBit = 0x80
+const maskBytes = 4
 
 /** Writes the header of a whole message, unmasked as a server's are (RFC 6455 §5.1), and returns its length. */
 export function writeFrameHeader(target: Buffer, opcode: Opcode, length: number): number {
@@ -44,6 +49,23 @@ export function controlFrame(opcode: ControlOpcode, payload: Uint8Array): Buffer
   frame[1] = payload.length
   frame.set(payload, 2)
   return frame
+}
+
+/** A whole message of a client, made of these pieces, `length` bytes altogether, and masked (RFC 6455 §5.3). */
+export function maskedFrame(opcode: Opcode, pieces: readonly Uint8Array[], length: number): Buffer {
+  const frame = Buffer.allocUnsafe(maxHeaderBytes + maskBytes + length)
+  let at = writeFrameHeader(frame, opcode, length)
+  frame[1] = (frame[1] ?? 0) | maskedBit
+  // Nobody may foretell it (RFC 6455 §10.3).
+  const key = randomBytes(maskBytes).readInt32BE()
+  at = frame.writeInt32BE(key, at)
+  const start = at
+  for (const piece of pieces) {
+    frame.set(piece, at)
+    at += piece.length
+  }
+  unmask(frame, start, at, key, 0)
+  return frame.subarray(0, at)
 }
 
 /** A Close frame with code and reason (RFC 6455 §5.5.1), or with neither. */

@@ -52,21 +52,25 @@ export function upgradeRequired(): HttpAnswer {
   return { ...answer, headers: { ...answer.headers, ...headers } }
 }
 
+/** How a server shows that it has understood (RFC 6455 §4.2.2). */
+export function acceptOf(key: string): string {
+  // SHA-1 is what the protocol asks for; nothing is secret here.
+  return createHash('sha1')
+    .update(key + keySuffix)
+    .digest('base64')
+}
+
 /** The head of the answer that opens a WebSocket (RFC 6455 §4.2.2). */
 export function handshakeAnswer(
   key: string,
   subprotocol: string | undefined,
   customHeaders: ReadonlyMap<string, string>,
 ): string {
-  // SHA-1 is what the protocol asks for; nothing is secret here.
-  const accept = createHash('sha1')
-    .update(key + keySuffix)
-    .digest('base64')
   const headers = new Map([
     ...customHeaders,
     ['Upgrade', 'websocket'],
     ['Connection', 'Upgrade'],
-    ['Sec-WebSocket-Accept', accept],
+    ['Sec-WebSocket-Accept', acceptOf(key)],
   ])
   if (subprotocol !== undefined) headers.set('Sec-WebSocket-Protocol', subprotocol)
   let text = 'HTTP/1.1 101 Switching Protocols\r\n'
