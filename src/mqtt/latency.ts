@@ -31,7 +31,7 @@ export class LatencySampler {
     this.#monotonic = monotonic
   }
 
-  /** The next message is measured. */
+  /** The next message that is handed in is measured. */
   begin(): void {
     this.#seen += this.#interval
     this.#taken += 1
@@ -40,7 +40,8 @@ export class LatencySampler {
       this.#taken = 0
       this.#interval *= 2
     }
-    this.countdown = this.#interval
+    // It is handed in once more.
+    this.countdown = this.#interval + 1
     this.current = new Sample(this, this.#monotonic())
   }
 

@@ -5,6 +5,7 @@ import type { Connection } from '../connection.ts'
 import { logDenial } from '../denial.ts'
 import { flushForwarded, forward } from '../forward.ts'
 import { mqttPublish } from '../hooks.ts'
+import type { LatencySampler } from '../latency.ts'
 import { Message } from '../message.ts'
 import { PacketType } from '../packet/packet-type.ts'
 import type { PublishView } from '../packet/publish-view.ts'
@@ -20,39 +21,13 @@ export function handlePublish(connection: Connection, view: PublishView): void {
   const { broker, session, client } = connection
   if (broker === undefined || session === undefined || client === undefined) return
   const { metrics } = broker
+  if (--metrics.latency.countdown === 0) {
+    measure(connection, view, metrics.latency)
+    return
+  }
   metrics.received[view.qos].value += 1
   metrics.receivedBytes.value += view.end - view.start
   connection.messagesIn += 1
-  if (--metrics.latency.countdown > 0) handle(connection, broker, session, client, view)
-  else handleMeasured(connection, broker, session, client, view)
-}
-
-/** Apart from the messages before and after, so that it is not them who are measured. */
-function handleMeasured(
-  connection: Connection,
-  broker: Broker,
-  session: Session,
-  client: Client,
-  view: PublishView,
-): void {
-  const { latency } = broker.metrics
-  flushForwarded()
-  latency.begin()
-  try {
-    handle(connection, broker, session, client, view)
-    flushForwarded()
-  } finally {
-    latency.end()
-  }
-}
-
-function handle(
-  connection: Connection,
-  broker: Broker,
-  session: Session,
-  client: Client,
-  view: PublishView,
-): void {
   const route = routeOf(connection, broker, view)
   if (route === undefined) return
   broker.refresh(route, client)
@@ -79,6 +54,18 @@ function handle(
   const writes = broker.journal.writes
   broker.publish(messageOf(broker, view, route), route, client)
   if (broker.journal.writes !== writes) holdIfCongested(connection, broker)
+}
+
+/** Handles it apart from the messages before and after, so that it is not them who are measured. */
+function measure(connection: Connection, view: PublishView, latency: LatencySampler): void {
+  flushForwarded()
+  latency.begin()
+  try {
+    handlePublish(connection, view)
+    flushForwarded()
+  } finally {
+    latency.end()
+  }
 }
 
 /** QoS 1 and 2: answered when everything that the answer stands for lasts. */
