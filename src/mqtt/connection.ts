@@ -220,7 +220,9 @@ export class Connection implements TransportHandler {
     this.profile.log.debug({ ip, jid: this.client?.jid, detail }, 'Malformed packet')
     // MQTT5 3.1.4-1, 4.13.1-1.
     if (this.phase !== 'new') this.fail(reasonCode, detail)
-    else if (packet === 'connect') this.refuse(reasonCode, detail, version)
+    else if (packet === 'connect' && canAnswer(reasonCode, version)) {
+      this.refuse(reasonCode, detail, version)
+    }
     // What does not begin with CONNECT gets no answer.
     else this.close()
   }
