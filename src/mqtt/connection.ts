@@ -374,6 +374,11 @@ export class Connection implements TransportHandler {
   }
 }
 
+/** Who speaks no version that we know is told so; else there is no CONNACK before the version is known (MQTT5 3.2.2-8). */
+function canAnswer(reason: ReasonCode, version: ProtocolVersion | undefined): boolean {
+  return version !== undefined || reason === ReasonCode.unsupportedProtocolVersion
+}
+
 /** Reasons that a CONNACK of MQTT 3 can tell: none for what breaks the rules (MQTT3 3.1.4-1, 3.2.2-6). */
 function isMqtt3Refusal(reason: ReasonCode): boolean {
   return (
