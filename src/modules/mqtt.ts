@@ -13,7 +13,7 @@ import {
 } from '../core/options.ts'
 import type { ValuesOf } from '../core/options.ts'
 import { sessionRegistry } from '../core/sessions.ts'
-import { access, hosts } from '../core/shared.ts'
+import { access, hosts, serverControl } from '../core/shared.ts'
 import { Broker } from '../mqtt/broker.ts'
 import { brokersOf } from '../mqtt/brokers.ts'
 import { neverExpires } from '../mqtt/session.ts'
@@ -30,6 +30,15 @@ const options = {
   ),
   access_subscribe: topicRules(
     'Who may subscribe to which topics: an access rule for each topic filter, with limits if need be. Empty = everybody everywhere.',
+  ),
+  access_sys: accessOption(
+    'configure',
+    'Who may subscribe to $SYS: figures about the broker, under the names that mosquitto gives them.',
+  ),
+  sys_interval: duration(
+    '10 seconds',
+    'How often these figures are published. 0 = there are none.',
+    { orZero: true },
   ),
   max_queue: integer(
     { min: 1, orInfinity: true },
@@ -140,6 +149,7 @@ export const mqtt = defineModule({
       clock: ctx.clock,
       metrics: ctx.metrics,
       log: ctx.log,
+      version: ctx.service(serverControl).version,
     })
     const brokers = brokersOf(ctx.services)
     brokers.add(broker)
@@ -164,6 +174,8 @@ function settingsOf(values: ValuesOf<typeof options>): BrokerSettings {
     access: values.access,
     accessPublish: values.access_publish,
     accessSubscribe: values.access_subscribe,
+    accessSys: values.access_sys,
+    sysIntervalSeconds: Math.ceil(values.sys_interval / 1000),
     maxQueue: values.max_queue,
     maxQueueBytes: values.max_queue_bytes,
     maxTotalQueueBytes: values.max_total_queue_bytes,

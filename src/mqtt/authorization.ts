@@ -12,7 +12,7 @@ import {
 import type { Publisher } from './hooks.ts'
 import type { QoS } from './packet/packet-type.ts'
 import type { BrokerSettings } from './settings.ts'
-import { isServerTopic, type TopicFilter, type TopicName } from './topic.ts'
+import { isServerTopic, isSysFilter, type TopicFilter, type TopicName } from './topic.ts'
 import type { TopicRule } from './topic-rule.ts'
 
 interface Rule extends TopicRule {
@@ -29,7 +29,7 @@ export interface Allowance {
 export const nothingAllowed: Allowance = { qos: -1, retainedQoS: -1 }
 const everythingAllowed: Allowance = { qos: 2, retainedQoS: 2 }
 
-type Settings = Pick<BrokerSettings, 'access' | 'accessPublish' | 'accessSubscribe'>
+type Settings = Pick<BrokerSettings, 'access' | 'accessPublish' | 'accessSubscribe' | 'accessSys'>
 
 /**
  * `access_publish` and `access_subscribe`: over the entries whose filter matches any "allow" suffices. In a filter `%u`, `%d`
@@ -40,6 +40,7 @@ export class Authorization {
   readonly #connect: AccessRule
   readonly #publish: readonly Rule[]
   readonly #subscribe: readonly Rule[]
+  readonly #sys: AccessRule
 
   /** Memberships of groups may change at any time: decisions must not be kept for long. */
   readonly isDynamic: boolean
@@ -49,6 +50,7 @@ export class Authorization {
     this.#connect = settings.access
     this.#publish = rulesOf(settings.accessPublish)
     this.#subscribe = rulesOf(settings.accessSubscribe)
+    this.#sys = settings.accessSys
     this.isDynamic = this.#publish.length > 0
   }
 
@@ -71,6 +73,10 @@ export class Authorization {
    * of the retained messages which come first.
    */
   subscribing(filter: TopicFilter, client: Publisher): Allowance {
+    if (isSysFilter(filter)) {
+      const isAllowed = this.#access.isAllowed(this.#sys, subject(client))
+      return isAllowed ? everythingAllowed : nothingAllowed
+    }
     return this.#allowance(this.#subscribe, filter, client)
   }
 
@@ -82,7 +88,9 @@ export class Authorization {
   }
 
   explainSubscribe(filter: TopicFilter, client: Publisher): string {
-    const why = this.#explain('access_subscribe', this.#subscribe, filter, client, 0, false)
+    const why = isSysFilter(filter)
+      ? `access_sys needs ${nameOf(this.#sys)}`
+      : this.#explain('access_subscribe', this.#subscribe, filter, client, 0, false)
     return `Subscribing to ${quoted(filter)} is not allowed: ${why}`
   }
 

@@ -20,6 +20,7 @@ import { MatchCache } from './match-cache.ts'
 import type { MessageContent } from './message.ts'
 import { Message } from './message.ts'
 import { BrokerMetrics } from './metrics.ts'
+import { SysTopics } from './sys.ts'
 import { deliver } from './outgoing.ts'
 import type { QoS } from './packet/packet-type.ts'
 import { ReasonCode } from './packet/reason-code.ts'
@@ -58,6 +59,8 @@ export interface BrokerParts {
   readonly clock: Clock
   readonly metrics: Metrics
   readonly log: Log
+  /** Of the server. */
+  readonly version: string
 }
 
 /** What became of a publication. */
@@ -94,6 +97,7 @@ export class Broker {
   readonly sessions: Sessions
   readonly journal: Journal
   readonly retained: RetainedMessages
+  readonly sys: SysTopics
   /** Rises when decisions about access may have changed. */
   accessVersion = 0
   #settings: BrokerSettings
@@ -129,6 +133,7 @@ export class Broker {
     this.journal = new Journal(store, this.sessions.byKey, this.ids, log, clock)
     this.journal.onRelief = () => this.#relieve()
     this.retained = new RetainedMessages(this.journal, retainedRows, log)
+    this.sys = new SysTopics(this, parts.version)
     this.metrics.expose({
       connections: () => this.sessions.connected,
       sessions: () => this.sessions.size,
@@ -169,6 +174,11 @@ export class Broker {
   /** A new route to a topic, whose UTF-8 is `bytes`. */
   createRoute(topic: TopicName, bytes: Uint8Array): Route {
     return new Route(this.#matches.of(topic), bytes)
+  }
+
+  /** Who is subscribed to a topic. */
+  matchesOf(topic: TopicName): Matches {
+    return this.#matches.refresh(this.#matches.of(topic))
   }
 
   /** Brings a route up to date; `publisher` is whose it is. */
@@ -328,6 +338,7 @@ export class Broker {
     const now = this.nowMs()
     this.sessions.tick(now)
     this.metrics.latency.tick()
+    this.sys.tick()
     this.#ticks += 1
     if (this.#held.size > 0 && !this.journal.isCongested) this.#relieve()
     if (this.#ticks % slowTicks !== 0) return

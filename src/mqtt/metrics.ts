@@ -176,6 +176,10 @@ export class BrokerMetrics {
     return this.#packetsOut.reduce((total, count) => total + count, this.messagesOut)
   }
 
+  get connectPackets(): number {
+    return this.#packetsIn[PacketType.connect] ?? 0
+  }
+
   get bytesOut(): number {
     return this.sentBytes.value + this.otherBytesOut
   }

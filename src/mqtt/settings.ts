@@ -8,6 +8,10 @@ export interface BrokerSettings {
   /** Access rules by topic filter; empty = everything is allowed. */
   readonly accessPublish: ReadonlyMap<string, TopicRule>
   readonly accessSubscribe: ReadonlyMap<string, TopicRule>
+  /** Who may subscribe to `$SYS`. */
+  readonly accessSys: AccessRule
+  /** Between two publications of figures below `$SYS`; 0 = there are none. */
+  readonly sysIntervalSeconds: number
   /** Outgoing messages that wait in one session, beside those in flight. */
   readonly maxQueue: number
   /** Bytes of what waits and of what is in flight in one session. */
@@ -40,6 +44,8 @@ export const defaultSettings: BrokerSettings = {
   access: { kind: 'all' },
   accessPublish: new Map(),
   accessSubscribe: new Map(),
+  accessSys: { kind: 'named', name: 'configure' },
+  sysIntervalSeconds: 10,
   maxQueue: 5000,
   maxQueueBytes: 32 * 1024 * 1024,
   maxTotalQueueBytes: 512 * 1024 * 1024,

@@ -139,6 +139,11 @@ export class TopicTree<V> {
     return this.#sharedSize
   }
 
+  /** Whether there are subscriptions, shared ones included, whose first level is this one. */
+  hasLevel(name: string): boolean {
+    return this.#root.name === name || this.#root.children?.has(name) === true
+  }
+
   /** Changes whenever what `match` finds may have changed: whoever caches routes compares it. */
   get generation(): number {
     return this.#generation

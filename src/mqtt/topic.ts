@@ -55,6 +55,14 @@ export function isServerTopic(topic: string): boolean {
   return topic.startsWith('$')
 }
 
+/** The first level of the topics in which a broker tells about itself. */
+export const sysLevel = '$SYS'
+
+/** Whether a filter, that of a share group without the group, selects nothing but these. */
+export function isSysFilter(filter: string): boolean {
+  return filter === sysLevel || filter.startsWith(`${sysLevel}/`)
+}
+
 /** Whether a filter selects a topic name. A shared filter selects what the filter in it does. */
 export function topicMatches(filter: TopicFilter, topic: TopicName): boolean {
   const start = filter.startsWith(sharePrefix) ? filter.indexOf('/', sharePrefix.length) + 1 : 0
