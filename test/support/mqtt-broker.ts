@@ -25,6 +25,7 @@ import { formatProblem } from '../../src/core/options/problem.ts'
 import { Services } from '../../src/core/service.ts'
 import { SessionRegistry, sessionRegistry } from '../../src/core/sessions.ts'
 import { access, clock, hosts, logs, metrics } from '../../src/core/shared.ts'
+import { serverControl } from '../../src/core/shared.ts'
 import type { Host } from '../../src/core/shared.ts'
 import type { HostStore, Store } from '../../src/core/store.ts'
 import type { TlsServerSettings, Transport } from '../../src/core/transport.ts'
@@ -72,6 +73,7 @@ export class MqttServer implements AsyncDisposable {
   readonly services = new Services()
   readonly registry = new SessionRegistry()
   readonly metrics = new Metrics()
+  readonly commands = new CommandRegistry()
   /** What was logged, a line each. */
   readonly logged: string[] = []
   readonly file: string
@@ -112,6 +114,15 @@ export class MqttServer implements AsyncDisposable {
     this.services.provide(signIns, this.accounts)
     this.services.provide(sessionRegistry, this.registry)
     this.services.provide(access, this.#access)
+    this.services.provide(serverControl, {
+      version: '1.2.3',
+      state: 'started',
+      uptimeMs: 0,
+      reload: () => Promise.resolve(undefined),
+      reopenLog: () => undefined,
+      rotateLog: () => undefined,
+      stop: () => undefined,
+    })
     this.services.provide(currentConfig, {
       get value() {
         return current()
@@ -255,7 +266,7 @@ export class MqttServer implements AsyncDisposable {
         clock: this.clock,
         logs: this.#logs,
         metrics: this.metrics,
-        commands: new CommandRegistry(),
+        commands: this.commands,
         services: this.services,
         extensions: [],
       },
