@@ -48,6 +48,7 @@ async function start(): Promise<{ disk: Disk; server: MqttServer }> {
   return { disk, server }
 }
 
+// shows: MQTT3 4.8.0-2
 test('a QoS 2 message of MQTT 3.1.1 that was not stored is no duplicate when it comes again', async () => {
   const { disk, server } = await start()
   await using _server = server
