@@ -54,7 +54,8 @@ export const defaultSettings: BrokerSettings = {
   maxTopicAliases: 100,
   matchRetainedLimit: 1000,
   maxInflight: 256,
-  receiveMaximum: 1024,
+  // COMPAT: mqtt.js does not heed the server's, and would be disconnected for publishing more in one go.
+  receiveMaximum: 65_535,
   maxKeepAliveSeconds: Infinity,
   maxSubscriptions: 10_000,
   maxUserSessions: 100_000,
