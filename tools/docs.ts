@@ -11,6 +11,7 @@ import { readEvidence } from './docs/evidence.ts'
 import { conformancePage } from './docs/mqtt-conformance.ts'
 import type { Specification } from './docs/mqtt-conformance.ts'
 import { mqtt3 } from './docs/mqtt-statements/mqtt3.ts'
+import { mqtt31 } from './docs/mqtt-statements/mqtt31.ts'
 import { mqtt5 } from './docs/mqtt-statements/mqtt5.ts'
 import { readOwn } from './docs/own.ts'
 import {
@@ -26,10 +27,11 @@ import { Judge, unknownEvidence } from './docs/status.ts'
 
 export const root: string = fileURLToPath(new URL('..', import.meta.url))
 
-/** The specifications of MQTT; of 3.1, which has no numbers, the differences from 3.1.1 are listed with those of its rules. */
+/** The specifications of MQTT. 3.1 has no numbered statements: its differences from 3.1.1 have numbers of ours. */
 export const mqttSpecifications: readonly Specification[] = [
   { kind: 'MQTT5', title: 'MQTT 5.0', statements: mqtt5 },
   { kind: 'MQTT3', title: 'MQTT 3.1.1', statements: mqtt3 },
+  { kind: 'MQTT31', title: 'MQTT 3.1, where it differs from 3.1.1', statements: mqtt31 },
 ]
 
 /** The pages that come from the code and its tests, by path from the root of the repository. */

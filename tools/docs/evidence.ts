@@ -25,7 +25,16 @@ export interface Evidence {
   readonly test: string
 }
 
-const kinds = ['option', 'listener', 'module', 'handler', 'command', 'MQTT3', 'MQTT5'] as const
+const kinds = [
+  'option',
+  'listener',
+  'module',
+  'handler',
+  'command',
+  'MQTT31',
+  'MQTT3',
+  'MQTT5',
+] as const
 export type EvidenceKind = (typeof kinds)[number]
 
 /** Reads the evidence in all tests of a checkout. Throws when a line of evidence is unreadable or stands above no test. */

@@ -6,7 +6,7 @@ import type { Duty, Statement } from './mqtt-statements/types.ts'
 
 /** One specification and its numbered statements. */
 export interface Specification {
-  readonly kind: 'MQTT3' | 'MQTT5'
+  readonly kind: 'MQTT31' | 'MQTT3' | 'MQTT5'
   readonly title: string
   readonly statements: readonly Statement[]
 }

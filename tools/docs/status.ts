@@ -1,6 +1,7 @@
 import type { Evidence } from './evidence.ts'
 import { EvidenceIndex } from './evidence.ts'
 import { mqtt3 } from './mqtt-statements/mqtt3.ts'
+import { mqtt31 } from './mqtt-statements/mqtt31.ts'
 import { mqtt5 } from './mqtt-statements/mqtt5.ts'
 import type { Own } from './own.ts'
 
@@ -131,6 +132,7 @@ export function unknownEvidence(own: Own, evidence: readonly Evidence[]): readon
     ...[...own.commands.map(({ name }) => name), ...own.shellCommands].map(
       (name) => `command ${name}`,
     ),
+    ...mqtt31.map(({ id }) => `MQTT31 ${id}`),
     ...mqtt3.map(({ id }) => `MQTT3 ${id}`),
     ...mqtt5.map(({ id }) => `MQTT5 ${id}`),
   ])
