@@ -75,6 +75,8 @@ export class Connection implements TransportHandler {
   client: Client | undefined = undefined
   /** CONNACK let it in. */
   wasOpen = false
+  /** Its session was there before. */
+  hasResumed = false
   /** By the monotonic clock, to the second. */
   heardAtMs: number
   /** How long the client may be silent; 0 = for ever. */

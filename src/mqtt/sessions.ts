@@ -81,6 +81,7 @@ export class Sessions {
       session = created.value
     } else this.#away.delete(session)
     session.connection = connection
+    connection.hasResumed = isPresent
     session.disconnectedAt = undefined
     session.expirySeconds = expirySeconds
     // A will that waited is not sent any more (MQTT5 3.1.3-9). MQTT5 3.1.2-7.

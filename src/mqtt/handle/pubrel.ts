@@ -12,6 +12,8 @@ export function handlePubrel(connection: Connection, { packetId }: Pubrel): void
   const wasOpen = session.incoming?.delete(packetId) === true
   const mustLast = wasOpen && session.isStored
   if (mustLast) broker.journal.completed(session, packetId)
-  const reason = wasOpen ? ReasonCode.success : ReasonCode.packetIdentifierNotFound
+  // COMPAT: when PUBCOMP was lost with the last connection, mqtt.js takes 0x92 for a failure of what was delivered.
+  const isKnown = wasOpen || connection.hasResumed
+  const reason = isKnown ? ReasonCode.success : ReasonCode.packetIdentifierNotFound
   acknowledge(connection, PacketType.pubcomp, packetId, reason, mustLast)
 }
