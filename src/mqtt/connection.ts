@@ -338,6 +338,15 @@ export class Connection implements TransportHandler {
     this.decoder.maxPacketBytes = this.profile.maxPacketBytes
   }
 
+  /** CONNECT has told whose client it is: from here on that broker counts what comes and goes. */
+  enter(broker: Broker): void {
+    if (this.broker === undefined) {
+      broker.metrics.packetReceived(PacketType.connect)
+      broker.metrics.bytesIn.add(this.transport.bytesRead)
+    }
+    this.broker = broker
+  }
+
   /** A PUBLISH. */
   countSent(bytes: number, qos: QoS): void {
     const { broker } = this
