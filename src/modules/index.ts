@@ -2,10 +2,12 @@ import type { ModuleDefinition } from '../core/module.ts'
 import { disco } from './disco.ts'
 import { fail2ban } from './fail2ban.ts'
 import { last } from './last.ts'
+import { mqttBridge } from './mqtt-bridge/mqtt-bridge.ts'
 import { mqtt } from './mqtt.ts'
 import { offline } from './offline/offline.ts'
 import { ping } from './ping.ts'
 import { roster } from './roster/roster.ts'
+import { streamMgmt } from './stream-mgmt/stream-mgmt.ts'
 import { time } from './time.ts'
 import { version } from './version.ts'
 
@@ -15,9 +17,11 @@ export const modules: readonly ModuleDefinition[] = [
   fail2ban,
   last,
   mqtt,
+  mqttBridge,
   offline,
   ping,
   roster,
+  streamMgmt,
   time,
   version,
 ]

@@ -28,6 +28,7 @@ interface Journey {
   readonly stanza: Stanza
   readonly sender: Session | undefined
   readonly bytes: StanzaBytes | undefined
+  readonly done: (() => void) | undefined
 }
 
 /**
@@ -47,34 +48,52 @@ export class AccountRoute {
     this.#accounts = accounts
     this.#log = log
     this.#lanes = new Lanes(
-      (journey) => this.#start(journey),
+      (journey) => this.#travel(journey),
       (journey, error) => this.#failed(journey, error),
     )
   }
 
-  dispatch(
-    host: XmppHost,
-    stanza: Stanza,
-    sender: Session | undefined,
-    bytes: StanzaBytes | undefined,
-  ): Promise<void> | undefined {
+  /** See `Router.dispatch`. */
+  dispatch(start: Omit<Journey, 'account'>): Promise<void> | undefined {
+    const { stanza } = start
     const account = bareJid(stanza.to)
-    const journey = { host, account, stanza, sender, bytes }
+    const journey = { ...start, account }
     // A request keeps its own stream waiting, not those who write to the account meanwhile.
     if (stanza.kind === 'iq' && !this.#lanes.isBusy(account)) {
-      return this.#start(journey)?.catch((error: unknown) => this.#failed(journey, error))
+      return this.#travel(journey)?.catch((error: unknown) => this.#failed(journey, error))
     }
     const answer = this.#lanes.run(account, journey)
     if (answer !== 'full') return answer
     this.#router.bounce(stanza, 'resource-constraint')
+    journey.done?.()
     return undefined
   }
 
   /** A backend that does not answer is no fault of the sender's stream. */
-  #failed({ stanza }: Journey, error: unknown): void {
+  #failed({ stanza, done }: Journey, error: unknown): void {
     const { from, to } = stanza
     this.#log.error({ err: error, from, to }, 'Stanza cannot be delivered')
     this.#router.bounce(stanza, 'internal-server-error')
+    done?.()
+  }
+
+  #travel(journey: Journey): Promise<void> | undefined {
+    const work = this.#start(journey)
+    if (journey.done === undefined) return work
+    if (work !== undefined) return work.then(() => this.#arrived(journey))
+    this.#arrived(journey)
+    return undefined
+  }
+
+  /** Whoever sent it hears of it when those who got it would not lose it in a crash (XEP-0198). */
+  #arrived({ account, done }: Journey): void {
+    if (done === undefined) return
+    const open: Promise<void>[] = []
+    for (const { committing } of this.#sessions.forAccount(account)) {
+      if (committing !== undefined) open.push(committing)
+    }
+    if (open.length === 0) done()
+    else void Promise.all(open).then(done)
   }
 
   #start(journey: Journey): Promise<void> | undefined {

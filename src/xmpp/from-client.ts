@@ -23,7 +23,7 @@ export function stanzaFromClient(
   session: Session,
   element: Element,
 ): Promise<void> | undefined {
-  session.stanzasReceived++
+  session.handled?.count()
   if (!isOwnAddress(session, element.attr('from'))) {
     // RFC 6120 §8.1.2.1, §4.9.3.9: who pretends to be another is not listened to any longer.
     session.close('invalid-from')
@@ -53,17 +53,27 @@ export function stanzaFromClient(
     return undefined
   }
   const checked = stanza
-  return blocked.then((isBlocked) => {
-    if (!isBlocked) return send(router, session, checked)
-    bounceBlocked(router, checked)
-    return undefined
-  })
+  const done = session.handled?.open()
+  return blocked
+    .then((isBlocked) => {
+      if (!isBlocked) return send(router, session, checked)
+      bounceBlocked(router, checked)
+      return undefined
+    })
+    .finally(done)
 }
 
 function send(router: Router, session: Session, stanza: Stanza): Promise<void> | undefined {
-  return stanza.kind === 'presence'
-    ? handlePresence(router, session, stanza)
-    : router.dispatch(stanza, session)
+  switch (stanza.kind) {
+    case 'presence':
+      return handlePresence(router, session, stanza)
+    case 'iq': {
+      const work = router.dispatch(stanza, session)
+      return work === undefined ? undefined : work.finally(session.handled?.open())
+    }
+    case 'message':
+      return router.dispatch(stanza, session, undefined, session.handled?.open())
+  }
 }
 
 /** RFC 6120 §8.1.2.1: absent, or the session's own address, full or bare. */

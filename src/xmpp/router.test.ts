@@ -63,6 +63,7 @@ class World {
       sendElement: () => note('element'),
       drained: () => undefined,
       close: () => note('closed'),
+      abandon: () => note('abandoned'),
     }
     const life = { end: (session: Session) => void this.sessions.remove(session) }
     const session = new Session({ jid: address, connectedAt: 0, hooks: this.hooks, life }, stream)

@@ -77,20 +77,42 @@ export class Router {
 
   /**
    * `route` for streams: while the promise is pending nothing more may come from the same address. `sender` is the session that
-   * the stanza came from.
+   * the stanza came from. `done` is called once, when the stanza has arrived where it was to go, or is kept for good, or has
+   * been refused; that may be long after the promise.
    */
-  dispatch(stanza: Stanza, sender?: Session, bytes?: StanzaBytes): Promise<void> | undefined {
+  dispatch(
+    stanza: Stanza,
+    sender?: Session,
+    bytes?: StanzaBytes,
+    done?: () => void,
+  ): Promise<void> | undefined {
     const { to } = stanza
+    const host = this.#hosts.get(domainpart(to))
+    if (host !== undefined && localpart(to) !== '') {
+      if (stanza.kind !== 'iq' || isRequest(stanza) || !this.#requests.settle(stanza)) {
+        return this.#accountRoute.dispatch({ host, stanza, sender, bytes, done })
+      }
+      done?.()
+      return undefined
+    }
+    const work = this.#elsewhere(host, stanza, sender)
+    if (done === undefined) return work
+    if (work !== undefined) return work.finally(done)
+    done()
+    return undefined
+  }
+
+  /** To anything but an account. */
+  #elsewhere(
+    host: XmppHost | undefined,
+    stanza: Stanza,
+    sender: Session | undefined,
+  ): Promise<void> | undefined {
     if (stanza.kind === 'iq' && !isRequest(stanza) && this.#requests.settle(stanza)) {
       return undefined
     }
-    const domain = domainpart(to)
-    const host = this.#hosts.get(domain)
-    if (host !== undefined) {
-      return localpart(to) === ''
-        ? this.#toHost(host, stanza, sender)
-        : this.#accountRoute.dispatch(host, stanza, sender, bytes)
-    }
+    if (host !== undefined) return this.#toHost(host, stanza, sender)
+    const domain = domainpart(stanza.to)
     const service = this.#services.get(domain)
     if (service !== undefined) return this.#toService(service, stanza, sender)
     const sink = this.#sinks.get(domain) ?? this.#remote

@@ -2,6 +2,7 @@ import type { Hooks } from '../core/hooks.ts'
 import type { ClientSession } from '../core/sessions.ts'
 import { bareJid, domainpart } from './jid/jid.ts'
 import type { BareJid, FullJid, HostName, Jid } from './jid/jid.ts'
+import { HandledStanzas } from './handled-stanzas.ts'
 import { stanzaQueued, stanzaReceived } from './hooks.ts'
 import type { SessionState } from './session-state.ts'
 import { SharedStanza } from './stanza/stanza-bytes.ts'
@@ -24,6 +25,8 @@ export interface SessionStream {
   /** Undefined while the client keeps up; else settles when it does again, or when the stream has ended. */
   drained(): Promise<void> | undefined
   close(condition: StreamCondition, text?: string): void
+  /** Gives the stream up: the session may outlive it, as when the connection breaks. */
+  abandon(condition: StreamCondition, text?: string): void
 }
 
 /** What a session is without its stream; everything in it can be copied. */
@@ -52,8 +55,10 @@ export class Session implements ClientSession {
   readonly directed = new Set<Jid>()
   /** When the client last sent anything: milliseconds of the clock that never jumps. */
   lastHeardMs = 0
-  /** Stanzas that came from the client so far, refused ones included (XEP-0198 counts them). */
-  stanzasReceived = 0
+  /** What came from the client; undefined while nobody counts (XEP-0198). */
+  handled: HandledStanzas | undefined
+  /** What was last written for this session so that it survives a crash; undefined when all of it is durable (XEP-0198). */
+  committing: Promise<void> | undefined
   /** Nothing is delivered any more. */
   isEnded = false
   /** Undefined while no stream carries the session, and after its end. */
@@ -72,6 +77,12 @@ export class Session implements ClientSession {
     this.#life = life
     this.stream = stream
     this.#last = pick(stream)
+  }
+
+  /** Counts from now on what comes from the client. */
+  countHandled(): HandledStanzas {
+    this.handled ??= new HandledStanzas()
+    return this.handled
   }
 
   /** Another stream carries the session from now on. */

@@ -42,6 +42,8 @@ export class ModuleServer implements AsyncDisposable {
   readonly xmpp: XmppServer
   readonly commands = new CommandRegistry()
   uptimeMs = 0
+  /** What modules see of the server as a whole. */
+  state: ServerControl['state'] = 'started'
   readonly #definitions: ReadonlyMap<string, ModuleDefinition>
   readonly #config: Readonly<Record<string, unknown>>
   readonly #store: Store
@@ -177,9 +179,12 @@ export class ModuleServer implements AsyncDisposable {
 
   #control(): ServerControl {
     const uptimeMs = (): number => this.uptimeMs
+    const state = (): ServerControl['state'] => this.state
     return {
       version: '0.0.0',
-      state: 'started',
+      get state() {
+        return state()
+      },
       get uptimeMs() {
         return uptimeMs()
       },

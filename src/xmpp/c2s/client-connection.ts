@@ -69,6 +69,7 @@ export class ClientConnection implements ClientStream, SessionStream, StreamOwne
   #host: XmppHost | undefined
   #lang: string | undefined
   #state: State = { kind: 'anonymous' }
+  #isAbandoned = false
   #negotiation: Negotiation | undefined
 
   constructor(transport: Transport, parts: ClientParts, settings: ClientSettings) {
@@ -156,7 +157,12 @@ export class ClientConnection implements ClientStream, SessionStream, StreamOwne
     return this.#stream.drained()
   }
 
-  close(condition?: StreamCondition, text?: string): void {
+  close(condition?: StreamCondition, text?: string, application?: Element): void {
+    this.#stream.close(condition, text, application)
+  }
+
+  abandon(condition: StreamCondition, text?: string): void {
+    this.#isAbandoned = true
     this.#stream.close(condition, text)
   }
 
@@ -235,7 +241,7 @@ export class ClientConnection implements ClientStream, SessionStream, StreamOwne
     const { session } = this
     // Another stream may have taken the session over.
     if (session?.stream !== this) return
-    if (end.kind === 'lost') life.lost(session, this)
+    if (end.kind === 'lost' || this.#isAbandoned) life.lost(session, this)
     else life.end(session)
   }
 

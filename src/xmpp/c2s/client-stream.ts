@@ -22,5 +22,5 @@ export interface ClientStream {
   sendElement(element: Element): void
   /** Carries a session that has lost its stream (XEP-0198 §5) from now on. */
   adopt(session: Session): void
-  close(condition: StreamCondition, text?: string): void
+  close(condition: StreamCondition, text?: string, application?: Element): void
 }

@@ -35,12 +35,18 @@ export const streamErrors = {
 
 export type StreamCondition = keyof typeof streamErrors
 
-export function streamError(condition: StreamCondition, text?: string, lang = 'en'): Element {
+/** `application`: a condition of some protocol's own (RFC 6120 §4.9.4). */
+export function streamError(
+  condition: StreamCondition,
+  text?: string,
+  application?: Element,
+): Element {
   return xml(
     'error',
     streamsNs,
     {},
     xml(condition, streamErrorsNs),
-    text === undefined ? undefined : xml('text', streamErrorsNs, { 'xml:lang': lang }, text),
+    text === undefined ? undefined : xml('text', streamErrorsNs, { 'xml:lang': 'en' }, text),
+    application,
   )
 }

@@ -163,11 +163,11 @@ export class XmlStream implements TransportHandler, StreamHandler {
   }
 
   /** Ends the stream in order, with an error if a condition is given, and the connection with it. */
-  close(condition?: StreamCondition, text?: string): void {
+  close(condition?: StreamCondition, text?: string, application?: Element): void {
     if (this.#isEnded) return
     // RFC 6120 §4.9.1.2: an error needs a stream to stand in.
     if (!this.#isOpen) this.sendHead(this.#owner.headForError())
-    if (condition !== undefined) this.sendElement(streamError(condition, text))
+    if (condition !== undefined) this.sendElement(streamError(condition, text, application))
     this.#end({ kind: 'closed-by-us', condition })
   }
 
