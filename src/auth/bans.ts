@@ -4,7 +4,7 @@ import type { BanDetails } from '../core/account.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Log } from '../core/log.ts'
 import { StorageError } from '../core/store.ts'
-import type { HostStore, Transaction } from '../core/store.ts'
+import type { HostStore, Statement, Transaction } from '../core/store.ts'
 import type { Localpart } from '../xmpp/jid/jid.ts'
 import { xml } from '../xmpp/xml/element.ts'
 import { parseElement } from '../xmpp/xml/parse-element.ts'
@@ -21,6 +21,7 @@ import type { CacheSettings } from './verified-passwords.ts'
 export class Bans {
   readonly #store: HostStore
   readonly #log: Log
+  readonly #record: (values: { local: string }) => Statement<{ data: string }>
   /** Accounts that were not banned when somebody looked; undefined: nothing is cached (`auth_use_cache`). */
   readonly #free: LRUCache<string, typeof free> | undefined
   /** Rises with each write, so that what was read before it is not cached after it. */
@@ -29,6 +30,13 @@ export class Bans {
   constructor(store: HostStore, log: Log, clock: Clock, cache: CacheSettings | undefined) {
     this.#store = store
     this.#log = log
+    this.#record = store.prepare((parameter) =>
+      this.#table()
+        .select()
+        .select('data')
+        .where('username', '=', parameter('local'))
+        .where('namespace', '=', banNamespace),
+    )
     this.#free = cache === undefined ? undefined : createCache(cache, clock)
   }
 
@@ -42,15 +50,8 @@ export class Bans {
   }
 
   async find(local: Localpart): Promise<BanDetails | undefined> {
-    const data = await answered(async () => {
-      const query = this.#table().select().select('data')
-      return (
-        await this.#store.first(
-          query.where('username', '=', local).where('namespace', '=', banNamespace),
-        )
-      )?.data
-    })
-    return data === undefined ? undefined : this.#parse(local, data)
+    const row = await answered(() => this.#store.first(this.#record({ local })))
+    return row === undefined ? undefined : this.#parse(local, row.data)
   }
 
   /** Whether it is a new one. */
@@ -67,13 +68,7 @@ export class Bans {
     )
     return this.#writing(local, async (tx) => {
       const key = { username: local, namespace: banNamespace }
-      const before = await tx.first(
-        this.#table()
-          .select()
-          .select('data')
-          .where('username', '=', local)
-          .where('namespace', '=', banNamespace),
-      )
+      const before = await tx.first(this.#record({ local }))
       if (before !== undefined && this.#parse(local, before.data) !== undefined) return false
       await tx.write(this.#table().upsert({ key, set: { data: toXml(element) } }))
       return true
