@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { Socket } from 'node:net'
+import { mqttSessionClosed } from '../../../src/mqtt/hooks.ts'
 import { encodePacket } from '../../../src/mqtt/packet/encode.ts'
 import type { Packet } from '../../../src/mqtt/packet/packet.ts'
 import type { MqttServer } from '../../support/mqtt-broker.ts'
@@ -187,12 +188,21 @@ export async function texts(client: MqttClient, count: number): Promise<string[]
   return received
 }
 
-/** A client whose session is there for an hour. */
+/** The connection breaks; resolves when the server has noticed. */
+export async function drop(server: MqttServer, client: MqttClient): Promise<void> {
+  const noticed = new Promise<void>((resolve) => {
+    server.hooks().on(mqttSessionClosed, () => resolve(), 'test')
+  })
+  client.drop()
+  await noticed
+}
+
+/** A client whose session outlives it by 250 seconds. */
 export function lasting(clientId: string, more: ConnectOptions = {}): ConnectOptions {
   return {
     ...more,
     clientId,
     cleanStart: false,
-    properties: { sessionExpiryInterval: 3600, ...more.properties },
+    properties: { sessionExpiryInterval: 250, ...more.properties },
   }
 }
