@@ -2,6 +2,9 @@ import { writeFileSync } from 'node:fs'
 import type { Clock } from '../../src/core/clock.ts'
 import type { IssuedCertificate } from '../../src/core/net/issue-certificate.ts'
 import { makeCertificate } from '../../src/core/net/test-support.ts'
+import { type ClientSession, sessionClosed } from '../../src/core/sessions.ts'
+import { hosts } from '../../src/core/shared.ts'
+import { resourcepart } from '../../src/xmpp/jid/jid.ts'
 import { Folder } from './process.ts'
 import { TestServer } from './server.ts'
 
@@ -124,6 +127,19 @@ export class FieldServer implements AsyncDisposable {
   url(way: Way): string {
     const path = way === 'ws' || way === 'wss' ? '/mqtt' : ''
     return `${way}://localhost:${this.port(way)}${path}`
+  }
+
+  /** Resolves when the server has noticed that the client is not connected any more. Asked for before it goes. */
+  gone(clientId: string): Promise<void> {
+    const { hooks } = this.server.server.services.get(hosts).get('localhost')
+    return new Promise((resolve) => {
+      const closed = ({ jid }: ClientSession): void => {
+        if (resourcepart(jid) !== clientId) return
+        remove()
+        resolve()
+      }
+      const remove = hooks.on(sessionClosed, closed, 'test')
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
