@@ -66,6 +66,9 @@ export const streamLost = defineDecision<'keep' | 'end', [session: Session]>(
   'end',
 )
 
+/** Another stream carries the session on (XEP-0198 §5): its client knows nothing of what was agreed on the one before. */
+export const sessionResumed = defineHook<[session: Session]>('xmpp.session.resumed')
+
 /** A session became available (RFC 6121 §4.2): comes before `presenceChanged` for the same presence. */
 export const initialPresence =
   defineHook<[session: Session, presence: Presence]>('xmpp.presence.initial')

@@ -1,19 +1,9 @@
-import { clientNs } from '../../xmpp/xml/namespaces.ts'
+import { isChatStateOnly } from '../../xmpp/payloads/chat-state.ts'
 import type { Element } from '../../xmpp/xml/element.ts'
 import type { Message } from '../../xmpp/stanza/stanza.ts'
 
 const hintsNs = 'urn:xmpp:hints'
-const chatStatesNs = 'http://jabber.org/protocol/chatstates'
 const flexibleNs = 'http://jabber.org/protocol/offline'
-
-/** What says nothing by itself: it goes with something else. */
-const accessoryNs: ReadonlySet<string> = new Set([
-  chatStatesNs,
-  hintsNs,
-  'urn:xmpp:delay',
-  'jabber:x:event',
-  'urn:xmpp:sid:0',
-])
 
 export type StoreEmptyBody = boolean | 'unless_chat_state'
 
@@ -37,11 +27,4 @@ export function storability(message: Message, emptyBody: StoreEmptyBody): Storab
 
 function forbidsStoring({ ns, name }: Element): boolean {
   return ns === hintsNs && (name === 'no-store' || name === 'no-storage')
-}
-
-/** XEP-0085 §5.6: a chat state without anything else is of no use later. */
-function isChatStateOnly(element: Element): boolean {
-  return element
-    .elements()
-    .every(({ ns, name }) => accessoryNs.has(ns) || (ns === clientNs && name === 'thread'))
 }

@@ -13,7 +13,7 @@ import type { Hooks } from '../../core/hooks.ts'
 import { drop } from '../../core/hooks.ts'
 import type { Transport } from '../../core/transport.ts'
 import { stanzaFromClient } from '../from-client.ts'
-import { elementReceived, streamFeatures } from '../hooks.ts'
+import { elementReceived, sessionResumed, streamFeatures } from '../hooks.ts'
 import type { BareJid, HostName, Jid } from '../jid/jid.ts'
 import type { XmppHost } from '../router.ts'
 import { Session } from '../session.ts'
@@ -174,6 +174,7 @@ export class ClientConnection implements ClientStream, SessionStream, StreamOwne
     session.moveTo(this)
     this.#bound(session)
     before?.close('conflict', 'Resumed on another stream')
+    session.hooks.emit(sessionResumed, session)
   }
 
   headForError(): OutgoingHead {
