@@ -14,6 +14,9 @@ export interface Subject {
   readonly ip?: string | undefined
 }
 
+/** As the address of a {@link Subject}: one that is not known and may be any. Items about addresses hold for it. */
+export const anyAddress = '*'
+
 export function subjectOf(jid: Jid, ip?: string): Subject {
   return { user: localpart(jid), host: domainpart(jid), resource: resourcepart(jid), ip }
 }
@@ -125,6 +128,7 @@ export class Access {
   matches(item: AclItem, subject: Subject, scope: AccessScope): boolean {
     if (item.kind === 'acl') return this.matchesAcl(item.name, subject, scope)
     if (item.kind === 'ip') {
+      if (subject.ip === anyAddress) return true
       const address = subject.ip === undefined ? undefined : parseIpAddress(subject.ip)
       return address !== undefined && cidrContains(item.network, address)
     }

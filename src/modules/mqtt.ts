@@ -9,11 +9,17 @@ import {
   flag,
   from,
   integer,
+  option,
+  optional,
   size,
+  t,
+  text,
 } from '../core/options.ts'
 import type { ValuesOf } from '../core/options.ts'
 import { sessionRegistry } from '../core/sessions.ts'
 import { access, hosts, serverControl } from '../core/shared.ts'
+import { banCommands } from '../mqtt/ban-commands.ts'
+import { Bans } from '../mqtt/bans.ts'
 import { Broker } from '../mqtt/broker.ts'
 import { brokersOf } from '../mqtt/brokers.ts'
 import { neverExpires } from '../mqtt/session.ts'
@@ -32,6 +38,27 @@ const options = {
     'Who may subscribe to which topics: an access rule for each topic filter, with limits if need be. Empty = everybody everywhere.',
   ),
   access_sys: accessOption(
+  redirect: accessOption(
+    'none',
+    'Who is told, when connecting, to use the server of server_reference instead.',
+  ),
+  server_reference: option(
+    t.textWith({ name: 'names of servers ("broker.example.org:8883")', pattern: /^\S+( \S+)*$/ }),
+    optional,
+    'Where clients are sent by redirect and redirect_at_stop; several servers with blanks between.',
+  ),
+  server_moved: flag(
+    false,
+    'Clients are sent there for good ("Server moved") instead of for now ("Use another server").',
+  ),
+  redirect_at_stop: flag(
+    false,
+    'A server that stops sends its clients there instead of telling them that it is shutting down.',
+  ),
+  response_information: text(
+    defaultSettings.responseInformation,
+    'Told to clients that ask for response information: the topic below which they may have answers sent to them. %u, %d and %c are user, domain and client identifier. Empty = nothing.',
+  ),
     'configure',
     'Who may subscribe to $SYS: figures about the broker, under the names that mosquitto gives them.',
   ),
@@ -140,12 +167,14 @@ export const mqtt = defineModule({
       ctx.log.warn('db_type is "ram": a restart loses retained messages, sessions and their queues')
     }
     const broker = await Broker.open({
+    const bans = await Bans.open(ctx.store, ctx.clock)
       host: ctx.host,
       settings: settingsOf(ctx.options),
       store: isLasting ? ctx.store : undefined,
       hooks: ctx.service(hosts).get(ctx.host).hooks,
       access: ctx.service(access),
       registry: ctx.service(sessionRegistry),
+      bans,
       clock: ctx.clock,
       metrics: ctx.metrics,
       log: ctx.log,
@@ -154,6 +183,7 @@ export const mqtt = defineModule({
     const brokers = brokersOf(ctx.services)
     brokers.add(broker)
     ctx.onStop(async () => {
+    for (const command of banCommands) ctx.command(command)
       brokers.remove(broker)
       await broker.stop()
     })
@@ -176,6 +206,13 @@ function settingsOf(values: ValuesOf<typeof options>): BrokerSettings {
     accessSubscribe: values.access_subscribe,
     accessSys: values.access_sys,
     sysIntervalSeconds: Math.ceil(values.sys_interval / 1000),
+    redirect: {
+      serverReference: values.server_reference,
+      redirect: values.redirect,
+      isMoved: values.server_moved,
+      atStop: values.redirect_at_stop,
+    },
+    responseInformation: values.response_information,
     maxQueue: values.max_queue,
     maxQueueBytes: values.max_queue_bytes,
     maxTotalQueueBytes: values.max_total_queue_bytes,

@@ -65,7 +65,8 @@ export class Authorization {
 
   publishing(topic: TopicName, client: Publisher): Allowance {
     // Topics of the server itself are not for clients, whatever the rules say.
-    return isServerTopic(topic) ? nothingAllowed : this.#allowance(this.#publish, topic, client)
+    if (isServerTopic(topic) && !isOwnState(topic, client)) return nothingAllowed
+    return this.#allowance(this.#publish, topic, client)
   }
 
   /**
@@ -83,7 +84,9 @@ export class Authorization {
   /** Why not, for the client and the log. */
   explainPublish(topic: TopicName, qos: QoS, retain: boolean, client: Publisher): string {
     const what = `Publishing to ${quoted(topic)} is not allowed`
-    if (isServerTopic(topic)) return `${what}: topics with "$" in front are the server's own`
+    if (isServerTopic(topic) && !isOwnState(topic, client)) {
+      return `${what}: topics with "$" in front are the server's own`
+    }
     return `${what}: ${this.#explain('access_publish', this.#publish, topic, client, qos, retain)}`
   }
 
@@ -176,6 +179,11 @@ function rulesOf(rules: ReadonlyMap<string, TopicRule>): readonly Rule[] {
 
 function subject({ jid, ip }: Publisher) {
   return subjectOf(jid, ip === '' ? undefined : ip)
+}
+
+/** Where a bridge of mosquitto tells whether it is there: `notifications`, which are on unless somebody turns them off. */
+function isOwnState(topic: string, { jid, isBridge }: Publisher): boolean {
+  return isBridge === true && topic === `$SYS/broker/connection/${resourcepart(jid)}/state`
 }
 
 function isSame(prepared: { ok: true; value: string } | { ok: false }, own: string): boolean {

@@ -10,9 +10,12 @@ import type { HostStore } from '../core/store.ts'
 import type { Result } from '../util/result.ts'
 import { err, ok } from '../util/result.ts'
 import type { BareJid, FullJid, HostName } from '../xmpp/jid/jid.ts'
+import { AccessReview } from './access-review.ts'
 import { Authorization } from './authorization.ts'
 import type { Client } from './client.ts'
+import type { Bans } from './bans.ts'
 import type { Connection } from './connection.ts'
+import { stop } from './connection.ts'
 import { mqttPublish, mqttSessionClosed, mqttSessionOpened } from './hooks.ts'
 import type { Publisher } from './hooks.ts'
 import { Ledger } from './ledger.ts'
@@ -25,6 +28,7 @@ import { deliver } from './outgoing.ts'
 import type { QoS } from './packet/packet-type.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 import { encodeUtf8 } from './packet/utf8.ts'
+import { farewell } from './redirect.ts'
 import { RetainedMessages } from './retained.ts'
 import type { Matches } from './route.ts'
 import { Route } from './route.ts'
@@ -55,6 +59,7 @@ export interface BrokerParts {
   readonly store: HostStore | undefined
   readonly hooks: Hooks
   readonly access: Access
+  readonly bans: Bans
   readonly registry: SessionRegistry
   readonly clock: Clock
   readonly metrics: Metrics
@@ -90,6 +95,8 @@ export class Broker {
   readonly log: Log
   readonly hooks: Hooks
   readonly clock: Clock
+  readonly access: Access
+  readonly bans: Bans
   readonly metrics: BrokerMetrics
   readonly ids: IdSource
   readonly ledger = new Ledger()
@@ -97,6 +104,7 @@ export class Broker {
   readonly sessions: Sessions
   readonly journal: Journal
   readonly retained: RetainedMessages
+  readonly accessReview = new AccessReview(this)
   readonly sys: SysTopics
   /** Rises when decisions about access may have changed. */
   accessVersion = 0
@@ -117,12 +125,14 @@ export class Broker {
   }
 
   private constructor(parts: BrokerParts) {
-    const { host, settings, store, hooks, clock, log } = parts
+    const { host, settings, store, hooks, access, bans, clock, log } = parts
     this.#parts = parts
     this.host = host
     this.log = log
     this.hooks = hooks
     this.clock = clock
+    this.access = access
+    this.bans = bans
     this.#settings = settings
     this.#authorization = new Authorization(parts.access, settings)
     this.metrics = new BrokerMetrics(parts.metrics, host, () => clock.monotonic())
@@ -162,9 +172,10 @@ export class Broker {
     this.accessChanged()
   }
 
-  /** Rules or memberships changed: decisions are made anew. */
+  /** Rules changed: decisions are made anew, and what is not allowed any more ends. */
   accessChanged(): void {
     this.accessVersion += 1
+    this.accessReview.start()
   }
 
   get authorization(): Authorization {
@@ -330,7 +341,7 @@ export class Broker {
   hold(connection: Connection): void {
     if (this.#held.has(connection)) return
     this.#held.add(connection)
-    connection.pauseReading()
+    connection.pauseReading(stop.journal)
   }
 
   /** Once a second. */
@@ -349,8 +360,10 @@ export class Broker {
 
   /** Says goodbye to all clients, publishes their wills and commits everything. */
   async stop(): Promise<void> {
+    this.accessReview.stop()
+    const { reason, detail, serverReference } = farewell(this.#settings.redirect)
     for (const session of [...this.sessions.byKey.values()]) {
-      session.connection?.fail(ReasonCode.serverShuttingDown, 'The server is shutting down')
+      session.connection?.fail(reason, detail, 'lost', serverReference)
     }
     await this.journal.close()
     this.metrics.withdraw()
@@ -405,6 +418,6 @@ export class Broker {
   #relieve(): void {
     const held = [...this.#held]
     this.#held.clear()
-    for (const connection of held) connection.resumeReading()
+    for (const connection of held) connection.resumeReading(stop.journal)
   }
 }

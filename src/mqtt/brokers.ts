@@ -6,6 +6,7 @@ import { clock } from '../core/shared.ts'
 import type { HostName } from '../xmpp/jid/jid.ts'
 import type { Broker } from './broker.ts'
 import type { Connection } from './connection.ts'
+import type { ListenerLimits } from './limits.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 
 const tickMs = 1000
@@ -19,6 +20,8 @@ const connectTimeoutMs = 30_000
 export class Brokers {
   readonly clock: Clock
   readonly services: Services
+  /** WebSockets of all HTTP listeners share one; made for the first. */
+  webSocketLimits: ListenerLimits | undefined = undefined
   /** The monotonic clock as of the last tick. */
   tickMs: number
   readonly #byHost = new Map<string, Broker>()
@@ -67,6 +70,9 @@ export class Brokers {
   shutDown(): void {
     for (const connection of [...this.#connections]) {
       if (connection.phase === 'new') connection.close()
+      else if (connection.phase === 'authenticating') {
+        connection.refuse(ReasonCode.serverUnavailable, 'The server is shutting down')
+      }
     }
   }
 
@@ -90,6 +96,11 @@ export class Brokers {
 }
 
 function checkSilence(connection: Connection, nowMs: number): void {
+  const { authentication } = connection
+  if (authentication !== undefined && authentication.isLate(nowMs)) {
+    connection.reject(ReasonCode.notAuthorized, 'Authentication took too long')
+    return
+  }
   const silence = nowMs - connection.heardAtMs
   if (connection.phase === 'new') {
     if (silence > connectTimeoutMs) connection.close()

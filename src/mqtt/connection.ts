@@ -2,9 +2,11 @@ import type { CloseReason, Transport, TransportHandler } from '../core/transport
 import type { Broker } from './broker.ts'
 import type { Brokers } from './brokers.ts'
 import type { Client } from './client.ts'
+import type { EnhancedAuthentication } from './enhanced-authentication.ts'
 import { flushForwarded } from './forward.ts'
 import { handlePacket } from './handle/packet.ts'
 import { handlePublish } from './handle/publish.ts'
+import type { ListenerLimits, Surplus } from './limits.ts'
 import { pump } from './outgoing.ts'
 import type { Malformed } from './packet/decode.ts'
 import { PacketDecoder } from './packet/decode.ts'
@@ -15,6 +17,7 @@ import type { PublishView } from './packet/publish-view.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 import { maxPacketBytes, packetBytes } from './packet/size.ts'
 import type { RetainedDelivery } from './retained-delivery.ts'
+import type { RateLimit } from './rate-limit.ts'
 import { continueRetained } from './retained-delivery.ts'
 import type { Route, RouteCache } from './route.ts'
 import type { Session } from './session.ts'
@@ -28,7 +31,13 @@ export interface ListenerProfile {
   readonly maxPacketBytes: number
   /** A client certificate may stand in for a password. */
   readonly verifiesCertificates: boolean
+  /** Absent where connections do not come from outside. */
+  readonly limits?: ListenerLimits
 }
+
+/** Why a connection is not read; each reason goes on until whoever gave it takes it back. */
+export const stop = { signIn: 1, journal: 2, backlog: 4, rate: 8 } as const
+export type Stop = (typeof stop)[keyof typeof stop]
 
 export type Acknowledgement =
   | typeof PacketType.puback
@@ -66,9 +75,14 @@ export class Connection implements TransportHandler {
   readonly transport: Transport
   readonly profile: ListenerProfile
   readonly decoder: PacketDecoder
-  /** `signing-in`: CONNECT came and is looked at; `opening`: CONNACK waits for a commit. */
-  phase: 'new' | 'signing-in' | 'opening' | 'open' | 'closed' = 'new'
+  /**
+   * `signing-in`: CONNECT or AUTH came and is looked at; `authenticating`: the client's AUTH is waited for; `opening`: CONNACK
+   * waits for a commit.
+   */
+  phase: 'new' | 'signing-in' | 'authenticating' | 'opening' | 'open' | 'closed' = 'new'
   version: ProtocolVersion = 4
+  /** Its CONNECT came with the bit that mosquitto's bridges set. */
+  isBridge = false
   /** These three are set together when the client is let in. */
   broker: Broker | undefined = undefined
   session: Session | undefined = undefined
@@ -98,10 +112,15 @@ export class Connection implements TransportHandler {
   /** How often access rules said no. */
   denials = 0
   pendingAcks = 0
-  /** We do not read: its silence is ours. */
-  isPaused = false
-  /** That is because the client does not read either. */
-  isBackedUp = false
+  /** Set when CONNECT named a method of extended authentication. */
+  authentication: EnhancedAuthentication | undefined = undefined
+  /** How fast it is read; undefined = as fast as it goes. */
+  rate: RateLimit | undefined = undefined
+  /** There are too many already: it may say CONNECT and be refused. */
+  surplus: Surplus | undefined = undefined
+  /** It is counted by the limits of its listener. */
+  isCounted = false
+  #stops = 0
   routes: RouteCache | undefined = undefined
   /** Topic aliases of the client, by number, for as long as the connection lasts (MQTT5 3.3.2-7). */
   aliases: (Route | undefined)[] | undefined = undefined
@@ -118,6 +137,11 @@ export class Connection implements TransportHandler {
       maxPacketBytes: Math.min(profile.maxPacketBytes, maxConnectBytes),
     })
     this.heardAtMs = profile.brokers.tickMs
+  }
+
+  /** We do not read: its silence is ours. */
+  get isPaused(): boolean {
+    return this.#stops !== 0
   }
 
   get isOpen(): boolean {
@@ -160,13 +184,12 @@ export class Connection implements TransportHandler {
     } catch (error) {
       this.#crashed(error)
     }
+    if (this.rate !== undefined) this.rate.countBytes(end - start)
   }
 
   drain(): void {
     if (this.broker !== undefined && this.session !== undefined) pump(this.broker, this.session)
-    if (!this.isBackedUp) return
-    this.isBackedUp = false
-    this.resumeReading()
+    if ((this.#stops & stop.backlog) !== 0) this.resumeReading(stop.backlog)
   }
 
   closed(reason: CloseReason): void {
@@ -180,17 +203,28 @@ export class Connection implements TransportHandler {
 
   packet(packet: ControlPacket): void {
     flushForwarded()
-    if (this.phase !== 'closed') handlePacket(this, packet)
+    if (this.phase === 'authenticating' && packet.kind !== 'auth' && packet.kind !== 'disconnect') {
+      this.#premature()
+    } else if (this.phase !== 'closed') handlePacket(this, packet)
   }
 
   publish(view: PublishView): void {
-    if (this.phase === 'open') handlePublish(this, view)
+    if (this.phase === 'open') {
+      handlePublish(this, view)
+      if (this.rate !== undefined) this.rate.countMessage()
+    } else if (this.phase === 'authenticating') this.#premature()
   }
 
-  /** Goes on with what came while a CONNECT was looked at or the journal was full. */
-  resumeReading(): void {
+  #premature(): void {
+    const why = 'Only AUTH and DISCONNECT may come before CONNACK (MQTT5 3.1.2-30)'
+    this.refuse(ReasonCode.protocolError, why)
+  }
+
+  /** Goes on with what came meanwhile, unless there is another reason to wait. */
+  resumeReading(why: Stop): void {
     if (this.phase === 'closed') return
-    this.isPaused = false
+    this.#stops &= ~why
+    if (this.#stops !== 0) return
     this.heardAtMs = this.profile.brokers.tickMs
     this.transport.resume()
     try {
@@ -203,16 +237,13 @@ export class Connection implements TransportHandler {
     }
   }
 
-  /** Whoever paused the reading for another reason sees to it again. */
   #holdBacklog(): void {
-    if (this.phase !== 'open' || this.isPaused || !this.#isAbove(backlogBytes)) return
-    this.isBackedUp = true
-    this.pauseReading()
+    if (this.phase === 'open' && this.#isAbove(backlogBytes)) this.pauseReading(stop.backlog)
   }
 
   /** Takes no further packet until `resumeReading`. */
-  pauseReading(): void {
-    this.isPaused = true
+  pauseReading(why: Stop): void {
+    this.#stops |= why
     this.decoder.pause()
     this.transport.pause()
   }
@@ -221,7 +252,7 @@ export class Connection implements TransportHandler {
     const { ip } = this.transport.peer
     this.profile.log.debug({ ip, jid: this.client?.jid, detail }, 'Malformed packet')
     // MQTT5 3.1.4-1, 4.13.1-1.
-    if (this.phase !== 'new') this.fail(reasonCode, detail)
+    if (this.phase !== 'new') this.reject(reasonCode, detail)
     else if (packet === 'connect' && canAnswer(reasonCode, version)) {
       this.refuse(reasonCode, detail, version)
     }
@@ -280,6 +311,7 @@ export class Connection implements TransportHandler {
     reason: ReasonCode,
     detail: string,
     version: ProtocolVersion | undefined = this.version,
+    serverReference?: string,
   ): void {
     if (this.phase === 'closed') return
     this.broker?.metrics.refused.add()
@@ -291,7 +323,7 @@ export class Connection implements TransportHandler {
         // MQTT5 3.2.2-6.
         sessionPresent: false,
         reasonCode: reason,
-        properties: { reasonString: detail },
+        properties: propertiesOf(detail, serverReference),
       } as const
       const fitting = fitPacket(packet, version ?? 4, this.maximumPacketSize)
       if (fitting !== undefined) this.#write(fitting, version ?? 4)
@@ -300,13 +332,25 @@ export class Connection implements TransportHandler {
   }
 
   /** DISCONNECT with a reason, and the end; the will is published (MQTT5 3.14.4). */
-  fail(reason: ReasonCode, detail: string, cause: EndCause = 'lost'): void {
+  fail(
+    reason: ReasonCode,
+    detail: string,
+    cause: EndCause = 'lost',
+    serverReference?: string,
+  ): void {
     if (this.phase === 'closed') return
     // MQTT5 3.14.0-1.
     if (this.phase === 'open' && this.version === 5) {
-      this.send({ kind: 'disconnect', reasonCode: reason, properties: { reasonString: detail } })
+      const properties = propertiesOf(detail, serverReference)
+      this.send({ kind: 'disconnect', reasonCode: reason, properties })
     }
     this.close(cause)
+  }
+
+  /** The end, told by CONNACK before the client was let in, by DISCONNECT afterwards (MQTT5 4.13.2). */
+  reject(reason: ReasonCode, detail: string): void {
+    if (this.phase === 'open') this.fail(reason, detail)
+    else this.refuse(reason, detail)
   }
 
   /** Nothing is sent from here on (MQTT5 3.14.4-1, 3.14.4-2). */
@@ -326,7 +370,11 @@ export class Connection implements TransportHandler {
     this.routes = undefined
     this.aliases = undefined
     this.#aliasesOut = undefined
+    this.authentication = undefined
     this.profile.brokers.disconnected(this)
+    if (this.isCounted) {
+      this.profile.limits?.closed(this.transport.peer.ip, this.surplus !== undefined)
+    }
     const { broker, session } = this
     if (broker !== undefined && session?.connection === this) broker.sessions.leave(session, cause)
   }
@@ -388,6 +436,10 @@ export class Connection implements TransportHandler {
 /** Who speaks no version that we know is told so; else there is no CONNACK before the version is known (MQTT5 3.2.2-8). */
 function canAnswer(reason: ReasonCode, version: ProtocolVersion | undefined): boolean {
   return version !== undefined || reason === ReasonCode.unsupportedProtocolVersion
+}
+
+function propertiesOf(reasonString: string, serverReference: string | undefined) {
+  return serverReference === undefined ? { reasonString } : { reasonString, serverReference }
 }
 
 /** Reasons that a CONNACK of MQTT 3 can tell: none for what breaks the rules (MQTT3 3.1.4-1, 3.2.2-6). */

@@ -10,6 +10,8 @@ export interface Publisher {
   readonly jid: FullJid
   /** `''` where there is no connection. */
   readonly ip: string
+  /** Another broker's bridge. */
+  readonly isBridge?: boolean
 }
 
 /** A client connected and its session is open; `isResumed`: the session was there before. */
@@ -32,6 +34,6 @@ export const mqttSubscribe =
     'mqtt.subscribe',
   )
 
-/** After a client took a subscription back; not when its session ends. */
+/** After a client took a subscription back, or changed access rules ended it; not when its session ends. */
 export const mqttUnsubscribe =
   defineHook<[client: Publisher, filter: TopicFilter]>('mqtt.unsubscribe')

@@ -1,4 +1,6 @@
 import type { AccessRule } from '../core/options/rule-types.ts'
+import { noRedirect } from './redirect.ts'
+import type { RedirectSettings } from './redirect.ts'
 import type { TopicRule } from './topic-rule.ts'
 
 /** What a broker goes by, in the units of the protocol. A reload puts new ones in its place. */
@@ -8,6 +10,9 @@ export interface BrokerSettings {
   /** Access rules by topic filter; empty = everything is allowed. */
   readonly accessPublish: ReadonlyMap<string, TopicRule>
   readonly accessSubscribe: ReadonlyMap<string, TopicRule>
+  readonly redirect: RedirectSettings
+  /** What clients get that ask for response information, with `%u`, `%d` and `%c` in it; '' = nothing. */
+  readonly responseInformation: string
   /** Who may subscribe to `$SYS`. */
   readonly accessSys: AccessRule
   /** Between two publications of figures below `$SYS`; 0 = there are none. */
@@ -44,6 +49,8 @@ export const defaultSettings: BrokerSettings = {
   access: { kind: 'all' },
   accessPublish: new Map(),
   accessSubscribe: new Map(),
+  redirect: noRedirect,
+  responseInformation: 'response/%d/%u/%c',
   accessSys: { kind: 'named', name: 'configure' },
   sysIntervalSeconds: 10,
   maxQueue: 5000,

@@ -1,6 +1,5 @@
 import { defineRequestHandler } from '../http/handler.ts'
-import { brokersOf } from './brokers.ts'
-import { Connection, maxPacketBytesOf } from './connection.ts'
+import { accept, webSocketProfile } from './listener.ts'
 
 /** What clients ask for; MQTT 3.1 had its own name (MQTT5 6.0.0-3, 6.0.0-4). */
 const subprotocols = ['mqtt', 'mqttv3.1'] as const
@@ -13,28 +12,18 @@ export const mqttWebSocket = defineRequestHandler({
     headers: { 'content-type': 'text/plain; charset=utf-8' },
     body: 'This is an address for MQTT over WebSocket.\n',
   }),
-  upgrade({ subprotocols: offered }, { services, log }) {
+  upgrade({ subprotocols: offered }, context) {
     const subprotocol = offered.find((name) => subprotocols.some((known) => known === name))
     // COMPAT: some clients ask for none, and ejabberd lets them in.
     if (subprotocol === undefined && offered.length > 0) {
       return { status: 400, body: 'The WebSocket subprotocol must be "mqtt"\n' }
     }
-    const brokers = brokersOf(services)
     return {
       subprotocol,
       // MQTT5 6.0.0-1, 6.0.0-2.
       mode: 'binary',
       maxMessageBytes: Infinity,
-      open(transport) {
-        const connection = new Connection(transport, {
-          brokers,
-          log,
-          maxPacketBytes: maxPacketBytesOf(Infinity),
-          verifiesCertificates: false,
-        })
-        brokers.connected(connection)
-        transport.attach(connection)
-      },
+      open: (transport) => accept(transport, webSocketProfile(context)),
     }
   },
 })

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { BlockList } from 'node:net'
-import { test } from 'node:test'
+import { suite, test } from 'node:test'
 import * as fc from 'fast-check'
-import { cidrContains, formatIpAddress, parseCidr, parseIpAddress } from './cidr.ts'
+import { cidrContains, formatCidr, formatIpAddress, parseCidr, parseIpAddress } from './cidr.ts'
 
 function contains(network: string, address: string): boolean {
   const cidr = parseCidr(network)
@@ -86,4 +86,25 @@ test('agrees with the block list of the runtime', () => {
       assert.equal(contains(`${address}/${prefix}`, address), true)
     }),
   )
+})
+
+suite('formatCidr', () => {
+  for (const [text, canonical] of [
+    ['192.0.2.1', '192.0.2.1'],
+    ['192.0.2.1/32', '192.0.2.1'],
+    ['192.0.2.77/24', '192.0.2.0/24'],
+    ['192.0.2.77/31', '192.0.2.76/31'],
+    ['0.0.0.0/0', '0.0.0.0/0'],
+    ['::ffff:10.1.2.3/104', '10.0.0.0/8'],
+    ['2001:DB8::1', '2001:db8::1'],
+    ['2001:db8:1:2::1/64', '2001:db8:1:2::/64'],
+    ['2001:db8::ffff/33', '2001:db8::/33'],
+    ['::/0', '::/0'],
+  ] as const) {
+    test(`writes ${text} as ${canonical}`, () => {
+      const network = parseCidr(text)
+      assert.ok(network.ok)
+      assert.equal(formatCidr(network.value), canonical)
+    })
+  }
 })

@@ -83,6 +83,21 @@ export function formatIpAddress(address: IpAddress): string {
   return `${before}::${hex.slice(start + longest.length + 1)}`
 }
 
+/** The network's first address with the length of its prefix, which is left out where it is the whole address. */
+export function formatCidr({ family, words, masks }: Cidr): string {
+  const first: Words = [
+    (words[0] & masks[0]) >>> 0,
+    (words[1] & masks[1]) >>> 0,
+    (words[2] & masks[2]) >>> 0,
+    (words[3] & masks[3]) >>> 0,
+  ]
+  const bits = masks.reduce((sum, word) => sum + 32 - Math.clz32(~word), 0)
+  const length = 128 - bits
+  const address = formatIpAddress({ family, words: first })
+  if (length === 128) return address
+  return `${address}/${family === 4 ? length - 96 : length}`
+}
+
 function isMapped(words: Words): boolean {
   return words[0] === 0 && words[1] === 0 && words[2] === 0xffff
 }

@@ -82,8 +82,8 @@ test('a client that takes no answers is not read for ever', async () => {
   assert.ok(connection !== undefined)
   const { promise: paused, resolve } = Promise.withResolvers<void>()
   const pauseReading = connection.pauseReading.bind(connection)
-  connection.pauseReading = () => {
-    pauseReading()
+  connection.pauseReading = (why) => {
+    pauseReading(why)
     resolve()
   }
   await paused
@@ -93,8 +93,8 @@ test('a client that takes no answers is not read for ever', async () => {
   await client.receive('pingresp')
   await new Promise<void>((go) => {
     const resumeReading = connection.resumeReading.bind(connection)
-    connection.resumeReading = () => {
-      resumeReading()
+    connection.resumeReading = (why) => {
+      resumeReading(why)
       go()
     }
   })

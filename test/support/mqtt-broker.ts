@@ -24,9 +24,10 @@ import { handshake, SocketTlsInfo, wrapServerTls } from '../../src/core/net/tls-
 import { formatProblem } from '../../src/core/options/problem.ts'
 import { Services } from '../../src/core/service.ts'
 import { SessionRegistry, sessionRegistry } from '../../src/core/sessions.ts'
-import { access, clock, hosts, logs, metrics } from '../../src/core/shared.ts'
+import { access, clock, hosts, logs, metrics, shapers } from '../../src/core/shared.ts'
 import { serverControl } from '../../src/core/shared.ts'
 import type { Host } from '../../src/core/shared.ts'
+import { Shapers } from '../../src/core/shaper.ts'
 import type { HostStore, Store } from '../../src/core/store.ts'
 import type { TlsServerSettings, Transport } from '../../src/core/transport.ts'
 import { mqtt } from '../../src/modules/mqtt.ts'
@@ -123,6 +124,7 @@ export class MqttServer implements AsyncDisposable {
       rotateLog: () => undefined,
       stop: () => undefined,
     })
+    this.services.provide(shapers, new Shapers(config, this.#access))
     this.services.provide(currentConfig, {
       get value() {
         return current()

@@ -1,12 +1,16 @@
 import type { Connection } from '../connection.ts'
 import type { Disconnect } from '../packet/packet.ts'
 import { ReasonCode } from '../packet/reason-code.ts'
-import { grantedExpiry } from './connect.ts'
+import { grantedExpiry } from './admission.ts'
 
 /** MQTT5 3.14.4: the client goes, and may say how long its session is to last. */
 export function handleDisconnect(connection: Connection, packet: Disconnect): void {
   const { broker, session } = connection
-  if (broker === undefined || session === undefined) return
+  if (broker === undefined || session === undefined) {
+    // It gives up signing in (MQTT5 3.1.2-30).
+    connection.close()
+    return
+  }
   const { sessionExpiryInterval } = packet.properties
   if (sessionExpiryInterval !== undefined) {
     if (session.expirySeconds === 0 && sessionExpiryInterval > 0) {

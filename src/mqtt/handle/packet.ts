@@ -44,7 +44,7 @@ export function handlePacket(connection: Connection, packet: ControlPacket): voi
       handleDisconnect(connection, packet)
       return
     case 'auth':
-      handleAuth(connection)
+      handleAuth(connection, packet)
       return
     case 'connack':
     case 'suback':
