@@ -13,15 +13,14 @@ import {
 import { localpart } from '../xmpp/jid/jid.ts'
 import { isChatStateOnly } from '../xmpp/payloads/chat-state.ts'
 import { delayElement, delayOf } from '../xmpp/payloads/delay.ts'
+import { forwardNs, forwardedMessage } from '../xmpp/payloads/forwarded.ts'
 import type { Session } from '../xmpp/session.ts'
 import type { Message, Stanza } from '../xmpp/stanza/stanza.ts'
 import { xml } from '../xmpp/xml/element.ts'
 import type { Element } from '../xmpp/xml/element.ts'
-import { clientNs } from '../xmpp/xml/namespaces.ts'
 
 const ns = 'urn:xmpp:csi:0'
 const carbonsNs = 'urn:xmpp:carbons:2'
-const forwardNs = 'urn:xmpp:forward:0'
 const eventNs = 'http://jabber.org/protocol/pubsub#event'
 
 /** For one session: above it all of them go out. */
@@ -145,9 +144,8 @@ function eventNode({ element, from }: Message): string | undefined {
 
 function isTyping(message: Element): boolean {
   if (message.elements().length === 0) return false
-  const copied = (message.child('received', carbonsNs) ?? message.child('sent', carbonsNs))
-    ?.child('forwarded', forwardNs)
-    ?.child('message', clientNs)
+  const copy = message.child('received', carbonsNs) ?? message.child('sent', carbonsNs)
+  const copied = forwardedMessage(copy?.child('forwarded', forwardNs))
   return isChatStateOnly(copied ?? message)
 }
 

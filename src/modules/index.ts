@@ -1,4 +1,5 @@
 import type { ModuleDefinition } from '../core/module.ts'
+import { carboncopy } from './carboncopy.ts'
 import { clientState } from './client-state.ts'
 import { disco } from './disco.ts'
 import { fail2ban } from './fail2ban.ts'
@@ -14,6 +15,7 @@ import { version } from './version.ts'
 
 /** All modules that this build has. */
 export const modules: readonly ModuleDefinition[] = [
+  carboncopy,
   clientState,
   disco,
   fail2ban,

@@ -3,6 +3,7 @@ import type { Log } from '../core/log.ts'
 import { messageRules, presenceRules, unknownAccountRules } from './delivery.ts'
 import type { MessageAction } from './delivery.ts'
 import {
+  messageDelivered,
   messageUndeliverable,
   probeReceived,
   responseReceived,
@@ -130,13 +131,13 @@ export class AccountRoute {
   }
 
   #message(stanza: Message, journey: Journey): Promise<void> | undefined {
-    const { account, bytes } = journey
+    const { account } = journey
     const sessions = this.#sessions.forAccount(account)
     const isForResource = isFull(stanza.to)
     if (isForResource) {
       const session = sessions.find(({ jid }) => jid === stanza.to)
       if (session !== undefined) {
-        this.#deliver([session], stanza, bytes)
+        this.#deliverMessage([session], stanza, journey)
         return undefined
       }
     }
@@ -146,10 +147,10 @@ export class AccountRoute {
     ]
     switch (action) {
       case 'top':
-        this.#deliver(topSessions(sessions), stanza, bytes)
+        this.#deliverMessage(topSessions(sessions), stanza, journey)
         return undefined
       case 'all':
-        this.#deliver(nonNegativeSessions(sessions), stanza, bytes)
+        this.#deliverMessage(nonNegativeSessions(sessions), stanza, journey)
         return undefined
       case 'error':
         this.#router.bounce(stanza, 'service-unavailable')
@@ -160,6 +161,15 @@ export class AccountRoute {
       case 'offline':
         return this.#offline(stanza, journey)
     }
+  }
+
+  #deliverMessage(
+    sessions: readonly Session[],
+    message: Message,
+    { host: { hooks }, account, bytes }: Journey,
+  ): void {
+    if (!hooks.isIdle(messageDelivered)) hooks.emit(messageDelivered, message, account, sessions)
+    this.#deliver(sessions, message, bytes)
   }
 
   async #offline(stanza: Message, { host, account }: Journey): Promise<void> {

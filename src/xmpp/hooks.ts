@@ -45,6 +45,12 @@ export const messageUndeliverable = defineDecision<
   [message: Message, account: BareJid]
 >('xmpp.message.undeliverable', 'internal-server-error')
 
+/** A message for an account is about to go to these of its sessions (none left out yet by `stanzaReceived`). */
+export const messageDelivered =
+  defineHook<[message: Message, account: BareJid, sessions: readonly Session[]]>(
+    'xmpp.message.delivered',
+  )
+
 /** What became of a stanza: for counters, receipts and acknowledgements. */
 export type Outcome = 'delivered' | 'stored' | 'bounced' | 'dropped' | 'handed-on'
 
