@@ -37,7 +37,6 @@ const options = {
   access_subscribe: topicRules(
     'Who may subscribe to which topics: an access rule for each topic filter, with limits if need be. Empty = everybody everywhere.',
   ),
-  access_sys: accessOption(
   redirect: accessOption(
     'none',
     'Who is told, when connecting, to use the server of server_reference instead.',
@@ -59,6 +58,7 @@ const options = {
     defaultSettings.responseInformation,
     'Told to clients that ask for response information: the topic below which they may have answers sent to them. %u, %d and %c are user, domain and client identifier. Empty = nothing.',
   ),
+  access_sys: accessOption(
     'configure',
     'Who may subscribe to $SYS: figures about the broker, under the names that mosquitto gives them.',
   ),
@@ -166,15 +166,15 @@ export const mqtt = defineModule({
     if (!isLasting) {
       ctx.log.warn('db_type is "ram": a restart loses retained messages, sessions and their queues')
     }
-    const broker = await Broker.open({
     const bans = await Bans.open(ctx.store, ctx.clock)
+    const broker = await Broker.open({
       host: ctx.host,
       settings: settingsOf(ctx.options),
       store: isLasting ? ctx.store : undefined,
       hooks: ctx.service(hosts).get(ctx.host).hooks,
       access: ctx.service(access),
-      registry: ctx.service(sessionRegistry),
       bans,
+      registry: ctx.service(sessionRegistry),
       clock: ctx.clock,
       metrics: ctx.metrics,
       log: ctx.log,
@@ -182,8 +182,8 @@ export const mqtt = defineModule({
     })
     const brokers = brokersOf(ctx.services)
     brokers.add(broker)
-    ctx.onStop(async () => {
     for (const command of banCommands) ctx.command(command)
+    ctx.onStop(async () => {
       brokers.remove(broker)
       await broker.stop()
     })
@@ -204,8 +204,6 @@ function settingsOf(values: ValuesOf<typeof options>): BrokerSettings {
     access: values.access,
     accessPublish: values.access_publish,
     accessSubscribe: values.access_subscribe,
-    accessSys: values.access_sys,
-    sysIntervalSeconds: Math.ceil(values.sys_interval / 1000),
     redirect: {
       serverReference: values.server_reference,
       redirect: values.redirect,
@@ -213,6 +211,8 @@ function settingsOf(values: ValuesOf<typeof options>): BrokerSettings {
       atStop: values.redirect_at_stop,
     },
     responseInformation: values.response_information,
+    accessSys: values.access_sys,
+    sysIntervalSeconds: Math.ceil(values.sys_interval / 1000),
     maxQueue: values.max_queue,
     maxQueueBytes: values.max_queue_bytes,
     maxTotalQueueBytes: values.max_total_queue_bytes,
