@@ -1,4 +1,5 @@
 import type { Acknowledgement, Connection } from './connection.ts'
+import type { Message } from './message.ts'
 import { PacketType } from './packet/packet-type.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 import type { StoredOperation } from './store/journal.ts'
@@ -10,6 +11,8 @@ interface PendingAcknowledgement {
   readonly packetId: number
   readonly reason: ReasonCode
   readonly detail: string | undefined
+  /** What the client published, if this is the answer to it. */
+  readonly message: Message | undefined
 }
 
 /**
@@ -24,6 +27,7 @@ export function acknowledge(
   mustLast: boolean,
   operation?: StoredOperation,
   detail?: string,
+  message?: Message,
 ): void {
   const { broker } = connection
   if (broker === undefined || (!mustLast && connection.pendingAcks === 0)) {
@@ -31,15 +35,19 @@ export function acknowledge(
     return
   }
   connection.pendingAcks += 1
-  const pending: PendingAcknowledgement = { connection, type, packetId, reason, detail }
+  const pending: PendingAcknowledgement = { connection, type, packetId, reason, detail, message }
   broker.journal.after(settled, pending, operation)
 }
 
-function settled(isDurable: boolean, pending: PendingAcknowledgement): void {
-  const { connection, type, packetId, reason, detail } = pending
+function settled(isCommitted: boolean, pending: PendingAcknowledgement): void {
+  const { connection, type, packetId, reason, detail, message } = pending
   connection.pendingAcks -= 1
-  // What was not stored was not taken over: sent again, it must not pass for a duplicate, whatever became of the connection.
-  if (!isDurable && type === PacketType.pubrec) forgetIncoming(connection, packetId)
+  const isDurable = isCommitted && isTakenOver(pending)
+  if (!isDurable) {
+    if (message !== undefined) connection.broker?.refuse(message)
+    // What was not stored was not taken over: sent again, it must not pass for a duplicate, whatever became of the connection.
+    if (type === PacketType.pubrec) forgetIncoming(connection, packetId)
+  }
   if (!connection.isOpen) return
   if (isDurable) {
     connection.sendAck(type, packetId, reason, detail)
@@ -52,6 +60,13 @@ function settled(isDurable: boolean, pending: PendingAcknowledgement): void {
   }
   // There is no way to say no: the client will try again on its next connection.
   connection.fail(ReasonCode.implementationSpecificError, 'The server cannot store messages')
+}
+
+/** A PUBLISH that came again waits for a later commit than the first, which may have failed. */
+function isTakenOver({ connection, type, packetId, ...pending }: PendingAcknowledgement): boolean {
+  const isRepeated = type === PacketType.pubrec && pending.message === undefined
+  if (!isRepeated || pending.reason >= 0x80) return true
+  return connection.session?.incoming?.has(packetId) === true
 }
 
 function forgetIncoming({ broker, session }: Connection, packetId: number): void {

@@ -74,6 +74,8 @@ export interface Published {
   readonly reason: ReasonCode
   /** What has to be durable before it is acknowledged, besides the journal. */
   readonly operation: StoredOperation | undefined
+  /** The message that a hook put in the place of the one given. */
+  readonly replacement?: Message
 }
 
 const routed: Published = { reason: ReasonCode.success, operation: undefined }
@@ -230,9 +232,24 @@ export class Broker {
     const isMatched = this.distribute(current, itsRoute.matches, own) > 0
     // Those who get it later as a retained message are not measured.
     if (current.retain) current.sample = undefined
-    if (operation === undefined) return isMatched ? routed : unmatched
+    if (operation === undefined && current === message) return isMatched ? routed : unmatched
     const reason = isMatched ? ReasonCode.success : ReasonCode.noMatchingSubscribers
-    return { reason, operation }
+    return { reason, operation, ...(current !== message && { replacement: current }) }
+  }
+
+  /** A message could not be stored, and its publisher is told so: nobody gets it any more who has not got it yet. */
+  refuse(message: Message): void {
+    message.isRefused = true
+    // It may be retained all the same, and then it is there for everybody.
+    this.retained.detach(message)
+  }
+
+  /** A session has ended: what it had not got by a shared subscription goes to another member (MQTT5 4.8.2). False when there is none. */
+  deliverShared(filter: TopicFilter, message: Message): boolean {
+    const group = this.tree.group(filter)
+    const isTaken = group !== undefined && this.#deliverToOne(group, message)
+    message.forgetPackets()
+    return isTaken
   }
 
   /** Hands a message to everybody who is subscribed; says how many that were. `publisher` is the session it comes from. */
@@ -352,6 +369,7 @@ export class Broker {
     this.sys.tick()
     this.#ticks += 1
     if (this.#held.size > 0 && !this.journal.isCongested) this.#relieve()
+    if (this.retained.hasChurned()) this.sessions.refreshSearches()
     if (this.#ticks % slowTicks !== 0) return
     this.retained.dropExpired(now)
     this.#matches.dropStale()
@@ -390,29 +408,30 @@ export class Broker {
   }
 
   /** One member of a share group, in turn: whoever is there and keeps up before whoever is not (MQTT5 4.8.2). */
-  #deliverToOne(group: SharedGroup<Subscriber>, message: Message): void {
+  #deliverToOne(group: SharedGroup<Subscriber>, message: Message): boolean {
     let away: Subscription | undefined
     for (let left = group.size; left > 0; left--) {
       const member = group.next()?.value
       if (member instanceof InternalSubscription) {
         member.receive(message)
-        return
+        return true
       }
       if (!(member instanceof Subscription)) continue
       const { connection } = member.session
       if (connection?.isOpen === true && !connection.isCongested) {
-        if (this.#deliverShared(member, message)) return
+        if (this.#deliverShared(member, message)) return true
       } else away ??= member
     }
-    if (away !== undefined) this.#deliverShared(away, message)
+    return away !== undefined && this.#deliverShared(away, message)
   }
 
   #deliverShared(member: Subscription, message: Message): boolean {
-    const { session, retainAsPublished, identifier } = member
+    const { session, filter, retainAsPublished, identifier } = member
     // MQTT5 4.8.2-3, 3.3.4-5.
     const qos = member.qos < message.qos ? member.qos : message.qos
     const identifiers = identifier === 0 ? undefined : [identifier]
-    return deliver(this, session, message, qos, message.retain && retainAsPublished, identifiers)
+    const retain = message.retain && retainAsPublished
+    return deliver(this, session, message, qos, retain, identifiers, filter)
   }
 
   #relieve(): void {

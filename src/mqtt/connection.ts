@@ -16,7 +16,6 @@ import { PacketType, type ProtocolVersion, type QoS } from './packet/packet-type
 import type { PublishView } from './packet/publish-view.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 import { maxPacketBytes, packetBytes } from './packet/size.ts'
-import type { RetainedDelivery } from './retained-delivery.ts'
 import type { RateLimit } from './rate-limit.ts'
 import { continueRetained } from './retained-delivery.ts'
 import type { Route, RouteCache } from './route.ts'
@@ -124,9 +123,7 @@ export class Connection implements TransportHandler {
   routes: RouteCache | undefined = undefined
   /** Topic aliases of the client, by number, for as long as the connection lasts (MQTT5 3.3.2-7). */
   aliases: (Route | undefined)[] | undefined = undefined
-  /** Retained messages for new subscriptions, in the order of these. */
-  retained: RetainedDelivery[] | undefined = undefined
-  /** The search for them goes on in the next turn. */
+  /** The search for retained messages goes on in the next turn. */
   isSearching = false
   #aliasesOut: Map<string, number> | undefined = undefined
 
@@ -366,7 +363,6 @@ export class Connection implements TransportHandler {
     this.phase = 'closed'
     // MQTT5 3.1.4-6.
     this.decoder.stop()
-    this.retained = undefined
     this.routes = undefined
     this.aliases = undefined
     this.#aliasesOut = undefined
@@ -405,7 +401,7 @@ export class Connection implements TransportHandler {
   }
 
   continueRetained(): void {
-    if (this.retained !== undefined) continueRetained(this)
+    if (this.session?.retained !== undefined) continueRetained(this)
   }
 
   // Topic aliases to the client (MQTT5 3.3.2.3.4): the first topics get them, and keep them while the connection lasts.

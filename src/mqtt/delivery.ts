@@ -1,5 +1,6 @@
 import type { Message } from './message.ts'
 import type { QoS } from './packet/packet-type.ts'
+import type { TopicFilter } from './topic.ts'
 
 /** One message on its way to one session. */
 export class Delivery {
@@ -8,6 +9,8 @@ export class Delivery {
   readonly qos: QoS
   readonly retain: boolean
   readonly identifiers: readonly number[] | undefined
+  /** The shared subscription that it came by: when the session ends it may go to another member. */
+  readonly shared: TopicFilter | undefined
   /** 0 until it has one. */
   packetId = 0
   /** Its number in the session's journal; 0 when it is not there. */
@@ -22,11 +25,18 @@ export class Delivery {
     qos: QoS,
     retain: boolean,
     identifiers: readonly number[] | undefined,
+    shared?: TopicFilter,
   ) {
     this.message = message
     this.qos = qos
     this.retain = retain
     this.identifiers = identifiers
+    this.shared = shared
+  }
+
+  /** It was never on its way, and whoever published it was told that it was not taken. */
+  get isRefused(): boolean {
+    return this.message !== undefined && this.message.isRefused && !this.wasSent
   }
 
   get weight(): number {

@@ -62,6 +62,8 @@ export class Message implements MessageBody {
   journalGeneration = 0
   /** How many deliveries hold it; see ledger.ts. */
   holders = 0
+  /** Whoever published it was told that it could not be stored: where it has not been sent it is not. */
+  isRefused = false
   /** Set while it is measured how long it takes; see latency.ts. */
   sample: Sample | undefined = undefined
   #templates: PublishTemplate[] | undefined

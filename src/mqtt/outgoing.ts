@@ -7,6 +7,7 @@ import { PacketType, type QoS } from './packet/packet-type.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 import { sendMessage } from './send.ts'
 import type { Session } from './session.ts'
+import type { TopicFilter } from './topic.ts'
 
 /*
  * Messages on their way to sessions. A connected client that keeps up gets them at once; what it has not acknowledged is in
@@ -23,6 +24,7 @@ export function deliver(
   qos: QoS,
   retain: boolean,
   identifiers: readonly number[] | undefined,
+  shared?: TopicFilter,
 ): boolean {
   const { connection } = session
   const isOpen = connection !== undefined && connection.isOpen
@@ -37,9 +39,9 @@ export function deliver(
       if (!isSent) broker.metrics.dropped.too_large.add()
       return isSent
     }
-    return enqueue(broker, session, new Delivery(message, 0, retain, identifiers))
+    return enqueue(broker, session, new Delivery(message, 0, retain, identifiers, shared))
   }
-  const delivery = new Delivery(message, qos, retain, identifiers)
+  const delivery = new Delivery(message, qos, retain, identifiers, shared)
   const mayGo =
     isOpen &&
     session.isClear &&
@@ -121,6 +123,10 @@ function sendQueued(
 ): void {
   const { message } = delivery
   if (message === undefined) return
+  if (message.isRefused) {
+    if (delivery.sequence > 0) broker.journal.done(session, delivery)
+    return
+  }
   if (message.expiresAt !== Infinity && message.isExpired(broker.nowMs())) {
     // MQTT5 3.3.2-5.
     broker.metrics.dropped.expired.add()
@@ -162,6 +168,10 @@ function resendNext(broker: Broker, session: Session, connection: Connection): v
     acknowledge(connection, PacketType.pubrel, delivery.packetId, ReasonCode.success, true)
     return
   }
+  if (delivery.isRefused) {
+    complete(broker, session, delivery)
+    return
+  }
   transmit(broker, session, connection, delivery)
   delivery.message?.forgetPackets()
 }
@@ -194,15 +204,28 @@ function committed(isDurable: boolean, uncommitted: Uncommitted): void {
   const { broker, session, connection, delivery } = uncommitted
   // A new connection began with everything in flight anew.
   if (session.connection !== connection || !connection.isOpen) return
-  session.uncommitted -= 1
   if (!isDurable) {
-    connection.fail(ReasonCode.implementationSpecificError, 'The server cannot store messages')
+    // Behind the answer to whoever published it.
+    broker.journal.after(notCommitted, uncommitted)
     return
   }
+  session.uncommitted -= 1
   // It may have been acknowledged by a client that knew it from before.
   if (delivery.qos === 0 || session.inflight.get(delivery.packetId) === delivery) {
     write(broker, session, connection, delivery)
   }
+  if (session.uncommitted === 0) pump(broker, session)
+}
+
+function notCommitted(_isDurable: boolean, uncommitted: Uncommitted): void {
+  const { broker, session, connection, delivery } = uncommitted
+  if (session.connection !== connection || !connection.isOpen) return
+  if (!delivery.isRefused) {
+    connection.fail(ReasonCode.implementationSpecificError, 'The server cannot store messages')
+    return
+  }
+  session.uncommitted -= 1
+  if (session.inflight.get(delivery.packetId) === delivery) complete(broker, session, delivery)
   if (session.uncommitted === 0) pump(broker, session)
 }
 

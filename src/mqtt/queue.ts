@@ -62,11 +62,20 @@ export class OutgoingQueue {
   /** Throws away all that is of QoS 0 and says how many that were. */
   dropQoS0(): number {
     const dropped = this.#qos0
-    if (dropped === 0) return 0
-    const kept = [...this].filter(({ qos }) => qos > 0)
+    if (dropped > 0) this.#keep(({ qos }) => qos > 0)
+    return dropped
+  }
+
+  /** Throws away all whose publishers were told that it was not taken. */
+  dropRefused(): void {
+    for (const { isRefused } of this)
+      if (isRefused) return this.#keep((delivery) => !delivery.isRefused)
+  }
+
+  #keep(isKept: (delivery: Delivery) => boolean): void {
+    const kept = [...this].filter(isKept)
     this.clear()
     for (const delivery of kept) this.push(delivery)
-    return dropped
   }
 
   clear(): void {

@@ -1,54 +1,111 @@
+import type { Broker } from './broker.ts'
 import type { Connection } from './connection.ts'
+import type { Message } from './message.ts'
 import { deliver } from './outgoing.ts'
 import type { QoS } from './packet/packet-type.ts'
 import type { RetainedCursor } from './retained-tree.ts'
-import type { Retained } from './retained.ts'
-import type { TopicName } from './topic.ts'
+import type { Subscription } from './subscription.ts'
+import type { TopicFilter, TopicName } from './topic.ts'
 
 /** Topics looked at before others have their turn. */
 const stepsAtOnce = 512
 
-/** Retained messages on their way to a new subscription: searched for only as fast as the client takes them. */
-export interface RetainedDelivery {
-  readonly cursor: RetainedCursor<Retained>
+interface RetainedSearch {
+  subscription: Subscription
   readonly qos: QoS
+  readonly cursor: RetainedCursor<Message>
   readonly identifiers: readonly number[] | undefined
-  /** How many there may be (`match_retained_limit`). */
+  /** How many more there may be (`match_retained_limit`). */
   left: number
 }
 
-/** Begins to send, behind what is under way for earlier subscriptions. */
-export function beginRetained(connection: Connection, delivery: RetainedDelivery): void {
-  if (connection.retained === undefined) connection.retained = [delivery]
-  else connection.retained.push(delivery)
-  continueRetained(connection)
+/**
+ * The subscriptions of one session that are still to get what is retained, in the order in which they were made: searched for
+ * only as fast as the client takes it. Belongs to the session, and so goes on where it was when the client comes back; after
+ * a restart each subscription that was not done begins anew. There is one for each filter at most, and one search at a time.
+ */
+export class RetainedBacklog {
+  readonly #waiting = new Map<TopicFilter, Subscription>()
+  #search: RetainedSearch | undefined = undefined
+
+  get size(): number {
+    return this.#waiting.size
+  }
+
+  /** A subscription that is made again begins again, and at the end. */
+  add(subscription: Subscription): void {
+    const { filter } = subscription
+    if (this.#waiting.get(filter) === subscription) return
+    this.delete(filter)
+    this.#waiting.set(filter, subscription)
+  }
+
+  /** The subscription was made again without asking for anything: nothing begins again. */
+  replace(subscription: Subscription): void {
+    const { filter } = subscription
+    if (this.#waiting.has(filter)) this.#waiting.set(filter, subscription)
+    if (this.#search?.subscription.filter === filter) this.#search.subscription = subscription
+  }
+
+  delete(filter: TopicFilter): void {
+    if (this.#search?.subscription.filter === filter) this.#search = undefined
+    this.#waiting.delete(filter)
+  }
+
+  /** The search under way, or the next one; undefined when there is nothing left to search for. */
+  search(broker: Broker): RetainedSearch | undefined {
+    if (this.#search !== undefined) return this.#search
+    const subscription = this.#waiting.values().next().value
+    if (subscription === undefined) return undefined
+    const { filter, identifier, awaitsRetained = 0 } = subscription
+    this.#search = {
+      subscription,
+      qos: awaitsRetained,
+      cursor: broker.retained.search(filter),
+      identifiers: identifier === 0 ? undefined : [identifier],
+      left: broker.settings.matchRetainedLimit,
+    }
+    return this.#search
+  }
+
+  /** See {@link RetainedCursor.refresh}. */
+  refresh(): void {
+    this.#search?.cursor.refresh()
+  }
+}
+
+/** What is retained is to be sent, behind what is under way for earlier subscriptions. */
+export function awaitRetained(subscription: Subscription): void {
+  const { session } = subscription
+  session.retained ??= new RetainedBacklog()
+  session.retained.add(subscription)
 }
 
 /** Goes on sending until the client has enough for now; whoever takes its acknowledgements calls again. */
 export function continueRetained(connection: Connection): void {
-  const { broker, session, retained } = connection
-  if (broker === undefined || session === undefined || retained === undefined) return
+  const { broker, session } = connection
+  if (broker === undefined || session?.connection !== connection) return
   if (!connection.isOpen || connection.isSearching) return
   const nowMs = broker.nowMs()
-  let current: RetainedDelivery | undefined
-  const visit = (_topic: TopicName, { message }: Retained): void => {
-    if (current === undefined || current.left <= 0 || message.isExpired(nowMs)) return
-    current.left -= 1
-    const qos = current.qos < message.qos ? current.qos : message.qos
-    // MQTT5 3.3.1.3: the flag says that it is an old message.
-    deliver(broker, session, message, qos, true, current.identifiers)
+  let search: RetainedSearch | undefined
+  const visit = (_topic: TopicName, message: Message): void => {
+    if (search === undefined || search.left <= 0 || message.isExpired(nowMs)) return
+    search.left -= 1
+    const qos = search.qos < message.qos ? search.qos : message.qos
+    // MQTT5 3.3.1-8: the flag says that it is an old message.
+    deliver(broker, session, message, qos, true, search.identifiers)
     message.forgetPackets()
   }
   for (let steps = stepsAtOnce; steps > 0; steps--) {
     if (connection.isBusy || !session.isClear || session.inflightCount >= connection.sendWindow)
       return
-    current = retained[0]
-    if (current === undefined) {
-      connection.retained = undefined
+    search = session.retained?.search(broker)
+    if (search === undefined) {
+      session.retained = undefined
       return
     }
-    const hasMore = current.cursor.slice(1, visit)
-    if (!hasMore || current.left <= 0) retained.shift()
+    const hasMore = search.cursor.slice(1, visit)
+    if (!hasMore || search.left <= 0) broker.sessions.retainedSent(search.subscription)
   }
   connection.isSearching = true
   setImmediate(resume, connection)

@@ -31,10 +31,18 @@ type Node<V> = Branch<V> | Leaf<V>
 export class RetainedTree<V> {
   readonly #root = new Branch<V>()
   #size = 0
+  #removed = 0
 
   /** Number of topics. */
   get size(): number {
     return this.#size
+  }
+
+  /** Whether about as many topics were removed as there are since this was last true: see {@link RetainedCursor.refresh}. */
+  hasChurned(): boolean {
+    if (this.#removed < Math.max(this.#size, minChurn)) return false
+    this.#removed = 0
+    return true
   }
 
   get(topic: TopicName): V | undefined {
@@ -78,6 +86,7 @@ export class RetainedTree<V> {
     const leaf = this.#find(topic, path)
     if (leaf === undefined) return undefined
     this.#size -= 1
+    this.#removed += 1
     const starts = [0]
     for (let i = 1; i < path.length; i++) starts.push(nextLevel(topic, starts[i - 1] ?? 0))
     for (let i = path.length - 1; i >= 0; i--) {
@@ -121,8 +130,11 @@ export class RetainedTree<V> {
 
 /** A place in the tree where a search goes on. */
 interface Frame<V> {
+  readonly branch: Branch<V>
   /** Children yet to be visited. */
   readonly nodes: Iterator<readonly [string, Node<V>]>
+  /** Those that were taken from `nodes` before their time. */
+  ahead: (readonly [string, Node<V>])[]
   /** The filter's level for what lies below these children. */
   readonly filterAt: number
   /** Names of the server are passed over (MQTT5 4.7.2-1). */
@@ -161,16 +173,28 @@ export class RetainedCursor<V> {
     for (let left = steps; left > 0; left--) {
       const frame = this.#frames.at(-1)
       if (frame === undefined) return false
-      const next = frame.nodes.next()
-      if (next.done === true) {
+      const next = nextOf(frame)
+      if (next === undefined) {
         this.#frames.pop()
         continue
       }
-      const [name, node] = next.value
+      const [name, node] = next
       if (frame.atRoot && name.startsWith('$')) continue
       this.#visit(node, frame.filterAt, visit)
     }
     return !this.done
+  }
+
+  /**
+   * To be called now and then while the search stands still. A map's iterator keeps all that was in the map since it was last
+   * moved: so each of them is moved by one child.
+   */
+  refresh(): void {
+    for (const frame of this.#frames) {
+      frame.ahead = frame.ahead.filter((child) => current(frame.branch, child) !== undefined)
+      const next = frame.nodes.next()
+      if (next.done !== true) frame.ahead.push(next.value)
+    }
   }
 
   #visit(node: Node<V>, filterAt: number, visit: (topic: TopicName, value: V) => void): void {
@@ -196,7 +220,9 @@ export class RetainedCursor<V> {
       if (ends) return
       if (unit === plus || unit === hash) {
         this.#frames.push({
+          branch,
           nodes: branch.children.entries(),
+          ahead: [],
           filterAt: unit === hash ? at : nextLevel(filter, at),
           atRoot: branch === this.#root,
         })
@@ -214,6 +240,31 @@ export class RetainedCursor<V> {
     }
   }
 }
+
+function nextOf<V>(frame: Frame<V>): readonly [string, Node<V>] | undefined {
+  for (;;) {
+    const child = frame.ahead.shift()
+    if (child === undefined) {
+      const next = frame.nodes.next()
+      return next.done === true ? undefined : next.value
+    }
+    const node = current(frame.branch, child)
+    if (node !== undefined) return [child[0], node]
+  }
+}
+
+/** What stands in a child's place now: itself, or the branch that it went below; undefined when it is gone. */
+function current<V>(
+  branch: Branch<V>,
+  [name, node]: readonly [string, Node<V>],
+): Node<V> | undefined {
+  const found = branch.children.get(name)
+  const isSame = found === node || (found instanceof Branch && node instanceof Leaf)
+  return isSame ? found : undefined
+}
+
+/** Fewer topics that went are not worth looking for cursors. */
+const minChurn = 10_000
 
 const plus = 0x2b
 const hash = 0x23

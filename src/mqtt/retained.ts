@@ -1,24 +1,36 @@
 import type { Log } from '../core/log.ts'
 import type { Result } from '../util/result.ts'
 import { err, ok } from '../util/result.ts'
+import type { Query } from '../core/store.ts'
 import type { FullJid } from '../xmpp/jid/jid.ts'
-import type { Message } from './message.ts'
+import { Message } from './message.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 import { type RetainedCursor, RetainedTree } from './retained-tree.ts'
 import type { BrokerSettings } from './settings.ts'
 import type { Journal, StoredOperation } from './store/journal.ts'
 import type { RetainedRows } from './store/retained-rows.ts'
-import type { TopicFilter, TopicName } from './topic.ts'
+import { parseTopicName, type TopicFilter, type TopicName } from './topic.ts'
 
-/** The last message of a topic, and its write as long as that has not begun. */
-export interface Retained {
-  readonly message: Message
-  readonly operation: StoredOperation | undefined
+/** What one write puts into a topic's row; another may take its place as long as it has not begun. */
+interface RetainedWrite {
+  readonly retained: RetainedMessages
+  readonly topic: TopicName
+  readonly operation: StoredOperation
+  /** Undefined: the row is deleted. */
+  message: Message | undefined
+}
+
+/** A topic with writes that are not settled yet. */
+interface UnsettledTopic {
+  /** What the row holds as far as is known. */
+  stored: Message | undefined
+  last: RetainedWrite
+  writes: number
 }
 
 /** The messages that are kept for subscribers to come (MQTT5 3.3.1.3), in memory and in ejabberd's table. */
 export class RetainedMessages {
-  readonly #tree = new RetainedTree<Retained>()
+  readonly #tree = new RetainedTree<Message>()
   readonly #journal: Journal
   /** Undefined: in memory only. */
   readonly #rows: RetainedRows | undefined
@@ -26,6 +38,7 @@ export class RetainedMessages {
   #bytes = 0
   /** Topics whose messages expire some day. */
   readonly #expiring = new Map<TopicName, number>()
+  readonly #unsettled = new Map<TopicName, UnsettledTopic>()
 
   constructor(journal: Journal, rows: RetainedRows | undefined, log: Log) {
     this.#journal = journal
@@ -42,10 +55,17 @@ export class RetainedMessages {
   }
 
   get(topic: TopicName): Message | undefined {
-    return this.#tree.get(topic)?.message
+    return this.#tree.get(topic)
   }
 
-  search(filter: TopicFilter): RetainedCursor<Retained> {
+  /** Whether a search may find anything. */
+  mayHold(filter: TopicFilter): boolean {
+    if (this.#tree.size === 0) return false
+    const topic = parseTopicName(filter)
+    return !topic.ok || this.#tree.get(topic.value) !== undefined
+  }
+
+  search(filter: TopicFilter): RetainedCursor<Message> {
     return this.#tree.search(filter)
   }
 
@@ -60,22 +80,48 @@ export class RetainedMessages {
   ): Result<StoredOperation | undefined, ReasonCode> {
     const { topic } = message
     const before = this.#tree.get(topic)
-    // A removal that could not be stored leaves a row that memory does not know of: tried again, it has to be stored again.
     // MQTT5 3.3.1-6, 3.3.1-7.
     if (message.payloadLength === 0) return ok(this.remove(topic))
-    const bytes = this.#bytes + message.weight - (before?.message.weight ?? 0)
+    const bytes = this.#bytes + message.weight - (before?.weight ?? 0)
     const isFull = before === undefined && this.#tree.size >= settings.maxRetained
     if (isFull || bytes > settings.maxRetainedBytes) return err(ReasonCode.quotaExceeded)
     if (this.#rows !== undefined && !this.#rows.fits(message)) return err(ReasonCode.packetTooLarge)
-    const operation = this.#write(message, publisher, before)
-    this.#keep(message, operation)
-    return ok(operation)
+    this.#keep(message)
+    return ok(this.#write(topic, this.#rows?.put(message, publisher), before, message))
   }
 
-  /** Removes a topic's message, if it has one, and its row. */
+  /** Removes a topic's message, if it has one, and its row: perhaps memory could not make sense of it. */
   remove(topic: TopicName): StoredOperation | undefined {
-    this.#forget(topic)
-    return this.#rows === undefined ? undefined : this.#journal.operation(this.#rows.remove(topic))
+    const before = this.#forget(topic)
+    return this.#write(topic, this.#rows?.remove(topic), before, undefined)
+  }
+
+  /** Somebody else's marks are on this message: what is kept is another one of the same content. */
+  detach(message: Message): void {
+    const { topic } = message
+    if (this.#tree.get(topic) === message) this.#tree.set(topic, new Message(message))
+    const unsettled = this.#unsettled.get(topic)
+    if (unsettled?.stored === message) unsettled.stored = new Message(message)
+    if (unsettled?.last.message === message) unsettled.last.message = new Message(message)
+  }
+
+  /** So many topics went that cursors which stand still have to be refreshed; asking begins anew. */
+  hasChurned(): boolean {
+    return this.#tree.hasChurned()
+  }
+
+  /** For the journal's callback: the topic holds what its row holds. */
+  settle({ topic, operation, message }: RetainedWrite): void {
+    const unsettled = this.#unsettled.get(topic)
+    if (unsettled === undefined) return
+    unsettled.writes -= 1
+    if (!operation.failed) unsettled.stored = message
+    // A later write decides, and it has been told that this one failed.
+    if (unsettled.writes > 0) return
+    this.#unsettled.delete(topic)
+    if (!operation.failed) return
+    if (unsettled.stored === undefined) this.#forget(topic)
+    else this.#keep(unsettled.stored)
   }
 
   /** Reads all that is stored; what has expired meanwhile is deleted. */
@@ -86,7 +132,7 @@ export class RetainedMessages {
       if (message === undefined) {
         this.#log.error({ topic }, 'Cannot read a retained message, it is left out')
       } else if (message.isExpired(nowMs)) this.#journal.operation(rows.remove(message.topic))
-      else this.#keep(message, undefined)
+      else this.#keep(message)
     })
   }
 
@@ -95,30 +141,47 @@ export class RetainedMessages {
   }
 
   #write(
-    message: Message,
-    publisher: FullJid,
-    before: Retained | undefined,
+    topic: TopicName,
+    query: Query | undefined,
+    before: Message | undefined,
+    message: Message | undefined,
   ): StoredOperation | undefined {
-    if (this.#rows === undefined) return undefined
-    const query = this.#rows.put(message, publisher)
+    if (query === undefined) return undefined
+    const unsettled = this.#unsettled.get(topic)
     // A topic that changes faster than the disk is written once for each commit.
-    const waiting = before?.operation
-    if (waiting !== undefined && this.#journal.replace(waiting, query)) return waiting
-    return this.#journal.operation(query)
+    if (unsettled !== undefined && this.#journal.replace(unsettled.last.operation, query)) {
+      unsettled.last.message = message
+      return unsettled.last.operation
+    }
+    const operation = this.#journal.operation(query)
+    if (operation === undefined) return undefined
+    const last: RetainedWrite = { retained: this, topic, operation, message }
+    if (unsettled === undefined) this.#unsettled.set(topic, { stored: before, last, writes: 1 })
+    else {
+      unsettled.last = last
+      unsettled.writes += 1
+    }
+    this.#journal.after(settled, last)
+    return operation
   }
 
-  #keep(message: Message, operation: StoredOperation | undefined): void {
+  #keep(message: Message): void {
     const { topic } = message
-    const before = this.#tree.set(topic, { message, operation })
-    this.#bytes += message.weight - (before?.message.weight ?? 0)
+    const before = this.#tree.set(topic, message)
+    this.#bytes += message.weight - (before?.weight ?? 0)
     if (message.expiresAt !== Infinity) this.#expiring.set(topic, message.expiresAt)
     else if (before !== undefined) this.#expiring.delete(topic)
   }
 
-  #forget(topic: TopicName): void {
+  #forget(topic: TopicName): Message | undefined {
     const before = this.#tree.delete(topic)
-    if (before === undefined) return
-    this.#bytes -= before.message.weight
+    if (before === undefined) return undefined
+    this.#bytes -= before.weight
     this.#expiring.delete(topic)
+    return before
   }
+}
+
+function settled(_isDurable: boolean, write: RetainedWrite): void {
+  write.retained.settle(write)
 }

@@ -6,6 +6,7 @@ import { Inflight } from './inflight.ts'
 import type { Ledger } from './ledger.ts'
 import type { ReasonCode } from './packet/reason-code.ts'
 import { OutgoingQueue } from './queue.ts'
+import type { RetainedBacklog } from './retained-delivery.ts'
 import type { Target } from './route.ts'
 import type { Subscription } from './subscription.ts'
 import type { TopicFilter } from './topic.ts'
@@ -38,6 +39,8 @@ export class Session {
   isStored = false
   subscriptions: Map<TopicFilter, Subscription> | undefined = undefined
   lastSubscription = 0
+  /** What is retained and still has to be sent for new subscriptions. */
+  retained: RetainedBacklog | undefined = undefined
   /** Packet identifiers of QoS 2 messages that were taken over and not released, with the reason in PUBREC. */
   incoming: Map<number, ReasonCode> | undefined = undefined
   /** Counts deliveries in the journal. */
@@ -111,6 +114,11 @@ export class Session {
     this.#inflight?.clear()
     this.resend = undefined
     this.resendLeft = 0
+  }
+
+  /** Takes what was refused out of the queue: it would be in the way of others. */
+  dropRefused(): void {
+    this.#queue?.dropRefused()
   }
 
   /** When it ends if its client does not come back, in milliseconds since 1970. */

@@ -1,8 +1,10 @@
+import type { Query } from '../core/store.ts'
 import type { Result } from '../util/result.ts'
 import { err, ok } from '../util/result.ts'
 import type { BareJid, FullJid } from '../xmpp/jid/jid.ts'
 import type { Broker } from './broker.ts'
 import type { Connection, EndCause } from './connection.ts'
+import type { Delivery } from './delivery.ts'
 import { beginResend } from './outgoing.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 import { Session } from './session.ts'
@@ -25,7 +27,8 @@ export interface OpenedSession {
   readonly session: Session
   /** It was there before (MQTT5 3.2.2.1.1). */
   readonly isPresent: boolean
-  /** CONNACK waits for it; undefined when there is nothing to be stored. */
+  /** CONNACK waits until all this is stored: its own row, and that an older session and its will are gone. */
+  readonly mustLast: boolean
   readonly operation: StoredOperation | undefined
 }
 
@@ -35,6 +38,8 @@ export class Sessions {
   readonly #byAccount = new Map<BareJid, Set<Session>>()
   /** Those without a connection. */
   readonly #away = new Set<Session>()
+  /** Their rows could not be written. */
+  readonly #unsaved = new Set<Session>()
   readonly #broker: Broker
   readonly #rows: SessionRows | undefined
 
@@ -58,6 +63,9 @@ export class Sessions {
   /** Opens the session that a CONNECT asks for; a connection that has it is closed. */
   open(connection: Connection, request: SessionRequest): Result<OpenedSession, ReasonCode> {
     const { key, cleanStart, expirySeconds, will } = request
+    const { journal } = this.#broker
+    const { writes } = journal
+    let operation: StoredOperation | undefined
     // MQTT5 3.1.4-3.
     this.byKey
       .get(key)
@@ -69,7 +77,7 @@ export class Sessions {
     let session = this.byKey.get(key)
     // MQTT5 3.1.2-4, 3.1.4-4.
     if (session !== undefined && (cleanStart || session.endsAt <= this.#broker.nowMs())) {
-      this.end(session)
+      operation = this.end(session)
       session = undefined
     }
     // MQTT5 3.2.2-2, 3.2.2-3.
@@ -91,8 +99,8 @@ export class Sessions {
     session.uncommitted = 0
     session.hasOverflowed = false
     beginResend(session)
-    const mustStore = session.isStored || will !== undefined || session.hasRow
-    return ok({ session, isPresent, operation: mustStore ? this.#put(session) : undefined })
+    if (session.isStored || will !== undefined || session.hasRow) operation = this.#put(session)
+    return ok({ session, isPresent, mustLast: journal.writes !== writes, operation })
   }
 
   /** The session's connection is closed. */
@@ -118,8 +126,8 @@ export class Sessions {
   }
 
   /** Ends a session for good: its subscriptions and what waits in it are gone. */
-  end(session: Session): void {
-    if (this.byKey.get(session.key) !== session) return
+  end(session: Session): StoredOperation | undefined {
+    if (this.byKey.get(session.key) !== session) return undefined
     const broker = this.#broker
     this.byKey.delete(session.key)
     this.#away.delete(session)
@@ -130,32 +138,32 @@ export class Sessions {
       broker.tree.unsubscribe(filter, session.key)
     }
     session.subscriptions = undefined
-    this.#countLost(session)
-    session.discardDeliveries()
+    session.retained = undefined
     session.isStored = false
-    if (session.hasRow && this.#rows !== undefined) {
-      session.hasRow = false
-      broker.journal.operation(...this.#rows.remove(session))
-    }
+    const left = [...session.deliveries()]
+    session.discardDeliveries()
+    this.#passOn(session, left)
     // MQTT5 3.1.3.2.2: at the latest when the session ends.
     if (session.connection === undefined) this.#publishWill(session)
+    return session.hasRow ? this.#remove(session) : undefined
   }
 
-  /** Keeps a subscription; says whether it is new, and what has to be durable before SUBACK. */
-  subscribe(subscription: Subscription): {
-    isNew: boolean
-    operation: StoredOperation | undefined
-  } {
+  /** Keeps a subscription; what comes back has to be durable before SUBACK. */
+  subscribe(subscription: Subscription): StoredOperation | undefined {
     const { session, filter } = subscription
     session.subscriptions ??= new Map()
+    const before = session.subscriptions.get(filter)
     // MQTT5 3.8.4-3.
     session.subscriptions.set(filter, subscription)
-    const isNew = this.#broker.tree.subscribe(filter, session.key, subscription)
-    const operation =
-      session.isStored && this.#rows !== undefined
-        ? this.#broker.journal.operation(this.#rows.putSubscription(subscription))
-        : undefined
-    return { isNew, operation }
+    if (before?.awaitsRetained !== undefined && subscription.awaitsRetained === undefined) {
+      // What the one before asked for goes on.
+      subscription.awaitsRetained = before.awaitsRetained
+      session.retained?.replace(subscription)
+    }
+    this.#broker.tree.subscribe(filter, session.key, subscription)
+    return session.isStored && this.#rows !== undefined
+      ? this.#broker.journal.operation(this.#rows.putSubscription(subscription))
+      : undefined
   }
 
   /** Undefined when there was no such subscription. */
@@ -167,12 +175,29 @@ export class Sessions {
     if (subscription === undefined) return undefined
     // MQTT5 3.10.4-1, 3.10.4-2.
     session.subscriptions?.delete(filter)
+    // MQTT5 3.10.4-2.
+    session.retained?.delete(filter)
     this.#broker.tree.unsubscribe(filter, session.key)
     const operation =
       session.isStored && this.#rows !== undefined
         ? this.#broker.journal.operation(this.#rows.removeSubscription(subscription))
         : undefined
     return { operation }
+  }
+
+  /** All that was retained for a subscription has been sent: after a crash it does not begin again. */
+  retainedSent(subscription: Subscription): void {
+    const { session, filter } = subscription
+    session.retained?.delete(filter)
+    subscription.awaitsRetained = undefined
+    if (!session.isStored || this.#rows === undefined) return
+    if (session.subscriptions?.get(filter) !== subscription) return
+    this.#broker.journal.operation(this.#rows.putSubscription(subscription))
+  }
+
+  /** See {@link RetainedBacklog.refresh}. */
+  refreshSearches(): void {
+    for (const { retained } of this.byKey.values()) retained?.refresh()
   }
 
   /** Takes over what the store held. Those that were connected when the server went down are disconnected now. */
@@ -202,6 +227,7 @@ export class Sessions {
 
   /** Publishes the wills and ends the sessions that are due. */
   tick(nowMs: number): void {
+    if (this.#unsaved.size > 0) this.#saveAgain()
     for (const session of this.#away) {
       if (session.willAt <= nowMs) {
         this.#publishWill(session)
@@ -234,7 +260,33 @@ export class Sessions {
   #put(session: Session): StoredOperation | undefined {
     if (this.#rows === undefined) return undefined
     session.hasRow = true
-    return this.#broker.journal.operation(this.#rows.put(session))
+    return this.#save(session, this.#rows.put(session))
+  }
+
+  #remove(session: Session): StoredOperation | undefined {
+    if (this.#rows === undefined) return undefined
+    session.hasRow = false
+    return this.#save(session, ...this.#rows.remove(session))
+  }
+
+  #save(session: Session, ...queries: readonly Query[]): StoredOperation | undefined {
+    const { journal } = this.#broker
+    const operation = journal.operation(...queries)
+    if (operation !== undefined) journal.after(saved, { sessions: this, session, operation })
+    return operation
+  }
+
+  /** For the journal's callback: the row is not as it should be, and is written again until it is. */
+  notSaved(session: Session): void {
+    this.#unsaved.add(session)
+  }
+
+  #saveAgain(): void {
+    for (const session of this.#unsaved) {
+      this.#unsaved.delete(session)
+      if (this.byKey.get(session.key) === session) this.#put(session)
+      else this.#remove(session)
+    }
   }
 
   /** MQTT5 3.1.2-8, 3.1.2-10, 3.1.3.2.2, 3.14.4-3. */
@@ -257,15 +309,33 @@ export class Sessions {
     if (will !== undefined) this.#broker.publishWill(session.key, will)
   }
 
-  #countLost(session: Session): void {
+  /**
+   * What came by a shared subscription goes to another member: of QoS 1 in any case, of QoS 2 only if it was not sent yet (MQTT5
+   * 4.8.2-5). The rest is lost.
+   */
+  #passOn(session: Session, deliveries: readonly Delivery[]): void {
+    const broker = this.#broker
     let lost = 0
-    for (const { qos, message } of session.deliveries()) {
-      if (message === undefined) continue
+    for (const { shared, message, qos, wasSent } of deliveries) {
+      if (message === undefined || message.isRefused) continue
+      const mayMove = shared !== undefined && (qos === 1 || !wasSent)
+      if (mayMove && !message.isExpired(broker.nowMs()) && broker.deliverShared(shared, message)) {
+        continue
+      }
       if (qos > 0) lost += 1
-      else this.#broker.metrics.dropped.qos0_away.add()
     }
     if (lost === 0) return
-    this.#broker.metrics.dropped.session_ended.add(lost)
-    this.#broker.log.info({ jid: session.key, lost }, 'Session ended with undelivered messages')
+    broker.metrics.dropped.session_ended.add(lost)
+    broker.log.info({ jid: session.key, lost }, 'Session ended with undelivered messages')
   }
+}
+
+interface Saving {
+  readonly sessions: Sessions
+  readonly session: Session
+  readonly operation: StoredOperation
+}
+
+function saved(_isDurable: boolean, { sessions, session, operation }: Saving): void {
+  if (operation.failed) sessions.notSaved(session)
 }

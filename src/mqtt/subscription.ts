@@ -21,6 +21,8 @@ export class Subscription implements SubscriptionOptions {
   readonly identifier: number
   /** Its number in the session: the key of its row. */
   readonly number: number
+  /** What is retained has not been sent to its end, and goes at this QoS at most. */
+  awaitsRetained: QoS | undefined = undefined
 
   constructor(session: Session, filter: TopicFilter, options: SubscriptionOptions, number: number) {
     this.session = session

@@ -189,6 +189,13 @@ export class TopicTree<V> {
     return leaf.groups?.get(shared.group)?.get(key)
   }
 
+  /** The share group of a shared filter, as long as it has members. */
+  group(filter: TopicFilter): SharedGroup<V> | undefined {
+    const shared = sharedFilterOf(filter)
+    if (shared === undefined) return undefined
+    return this.#find(shared.filter, undefined)?.groups?.get(shared.group)
+  }
+
   /**
    * Visits every subscription and share group that selects the topic, in no particular order. The visitor
    * must not change the tree.

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import type { HostStore, WriteOutcome, WriteTicket } from '../../src/core/store.ts'
-import { StorageError } from '../../src/core/store.ts'
 import { ReasonCode } from '../../src/mqtt/packet/reason-code.ts'
+import { FaultyStore } from '../support/faulty-store.ts'
 import { MqttServer } from '../support/mqtt-broker.ts'
 import type { ConnectOptions, MqttClient } from '../support/mqtt-client.ts'
 
@@ -289,63 +288,12 @@ test('with db_type "ram" nothing outlives the process, and the log says so', asy
 })
 
 suite('acknowledgements', () => {
-  /** A database whose commits wait until the test lets them happen, or fail. */
-  class Gate implements Disposable {
-    #waiting: (() => void)[] = []
-    isClosed = false
-    fails = false
-
-    wrap(store: HostStore): HostStore {
-      return new Proxy(store, {
-        get: (target, name) => {
-          const value: unknown = Reflect.get(target, name, target)
-          if (name === 'write') return (query: never) => this.#write(target, query)
-          return typeof value === 'function' ? value.bind(target) : value
-        },
-      })
-    }
-
-    open(): void {
-      this.isClosed = false
-      for (const settle of this.#waiting.splice(0)) settle()
-    }
-
-    get waiting(): number {
-      return this.#waiting.length
-    }
-
-    /** Lets a test that failed end. */
-    [Symbol.dispose](): void {
-      this.open()
-    }
-
-    #write(store: HostStore, query: never): WriteTicket {
-      if (this.fails) {
-        const outcome = { ok: false, error: new StorageError('full', 'No space') } as const
-        return {
-          outcome,
-          after: <C>(callback: (outcome: WriteOutcome, context: C) => void, context?: C) =>
-            callback(outcome, context as C),
-          settled: Promise.resolve(outcome),
-        }
-      }
-      if (!this.isClosed) return store.write(query)
-      const calls: ((ticket: WriteTicket) => void)[] = []
-      this.#waiting.push(() => {
-        const ticket = store.write(query)
-        for (const call of calls) call(ticket)
-      })
-      return {
-        outcome: undefined,
-        after: <C>(callback: (outcome: WriteOutcome, context: C) => void, context?: C) =>
-          void calls.push((ticket) => ticket.after(callback, context as C)),
-        settled: new Promise(() => undefined),
-      }
-    }
-  }
-
-  async function start(): Promise<{ gate: Gate; server: MqttServer; publisher: MqttClient }> {
-    const gate = new Gate()
+  async function start(): Promise<{
+    gate: FaultyStore
+    server: MqttServer
+    publisher: MqttClient
+  }> {
+    const gate = new FaultyStore()
     const server = await MqttServer.start({ wrapStore: (store) => gate.wrap(store) })
     await using away = await server.login({ ...lasting, clientId: 'away' })
     await away.subscribe('kept')
@@ -475,31 +423,6 @@ suite('acknowledgements', () => {
     for (let i = 1; i <= count; i++) assert.equal((await old.receive('puback')).packetId, i)
     assert.equal(received(), count)
     await old.hearsNothing()
-  })
-
-  test('stand for what a failed commit did not keep, once the next one works', async () => {
-    const { gate, server, publisher } = await start()
-    await using _server = server
-    using _gate = gate
-    const away = { ...lasting, clientId: 'away' }
-    gate.fails = true
-    const failure = ReasonCode.implementationSpecificError
-    assert.equal(await publisher.publish('kept', 'first', { qos: 1 }), failure)
-    gate.fails = false
-    // Goes by the message that the journal does not have.
-    await using client = await server.login(away)
-    assert.equal((await client.receiveMessage()).text, 'first')
-    await client.disconnect()
-    gate.fails = true
-    assert.equal(await publisher.publish('kept', 'second', { qos: 2 }), failure)
-    gate.fails = false
-    assert.equal(await publisher.publish('kept', 'third', { qos: 2 }), ReasonCode.success)
-    server.clock.advance(2000)
-    await server.broker().journal.settled()
-    await using next = await restart(server, 'crash')
-    await using back = await next.login(away)
-    assert.deepEqual(await texts(back, 2), ['second', 'third'])
-    await back.hearsNothing()
   })
 })
 

@@ -136,7 +136,7 @@ function open(connection: Connection, newcomer: Newcomer, admitted: Admitted): v
     refuse(connection, refusal(opened.error).error)
     return
   }
-  const { session, isPresent, operation } = opened.value
+  const { session, isPresent, mustLast, operation } = opened.value
   connection.session = session
   connection.phase = 'opening'
   // From here on a ban finds it: the password is not looked at again.
@@ -156,8 +156,8 @@ function open(connection: Connection, newcomer: Newcomer, admitted: Admitted): v
       ? {}
       : connackProperties(connection, newcomer, session.expirySeconds, keepAlive)
   const pending: PendingConnack = { connection, isPresent, properties }
-  if (operation === undefined) welcome(true, pending)
-  else broker.journal.after(welcome, pending, operation)
+  if (mustLast) broker.journal.after(welcome, pending, operation)
+  else welcome(true, pending)
 }
 
 /** More would only take memory: those that matter come first. */
@@ -174,6 +174,8 @@ function welcome(isDurable: boolean, pending: PendingConnack): void {
     // Who was never let in has no will.
     session.will = undefined
     connection.refuse(ReasonCode.serverUnavailable, 'The server cannot store the session')
+    // The client has never heard of it.
+    if (!isPresent) broker.sessions.end(session)
     return
   }
   // MQTT5 3.1.4-5, 3.2.0-1, 3.2.2-2, 3.2.2-3.

@@ -110,7 +110,8 @@ function takeOver(
   }
   const { journal } = broker
   const writes = journal.writes
-  const { reason, operation } = broker.publish(messageOf(broker, view, route), route, client)
+  const message = messageOf(broker, view, route)
+  const { reason, operation, replacement } = broker.publish(message, route, client)
   if (reason >= 0x80) {
     // MQTT5 4.3.3-9.
     refuse(connection, broker, session, view, reason, 'The server does not take this message')
@@ -121,7 +122,9 @@ function takeOver(
     if (session.isStored) journal.received(session, packetId, reason)
   }
   // MQTT5 3.3.4-1, 4.3.2-4, 4.3.3-8.
-  acknowledge(connection, answer, packetId, reason, journal.writes !== writes, operation)
+  const mustLast = journal.writes !== writes
+  const published = replacement ?? message
+  acknowledge(connection, answer, packetId, reason, mustLast, operation, undefined, published)
   if (journal.writes !== writes) holdIfCongested(connection, broker)
 }
 

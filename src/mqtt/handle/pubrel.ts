@@ -10,7 +10,8 @@ export function handlePubrel(connection: Connection, { packetId }: Pubrel): void
   if (broker === undefined || session === undefined) return
   // MQTT5 4.3.3-12.
   const wasOpen = session.incoming?.delete(packetId) === true
-  const mustLast = wasOpen && session.isStored
+  // If it was not stored that it is no longer open, it is told again: its identifier will be used for another message.
+  const mustLast = session.isStored && (wasOpen || broker.journal.isBehind)
   if (mustLast) broker.journal.completed(session, packetId)
   // COMPAT: when PUBCOMP was lost with the last connection, mqtt.js takes 0x92 for a failure of what was delivered.
   const isKnown = wasOpen || connection.hasResumed

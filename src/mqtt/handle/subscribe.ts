@@ -7,19 +7,17 @@ import { mqttSubscribe } from '../hooks.ts'
 import type { Subscribe, Subscription as Requested } from '../packet/packet.ts'
 import type { QoS } from '../packet/packet-type.ts'
 import { ReasonCode } from '../packet/reason-code.ts'
-import { beginRetained } from '../retained-delivery.ts'
+import { awaitRetained } from '../retained-delivery.ts'
 import type { Session } from '../session.ts'
 import type { StoredOperation } from '../store/journal.ts'
 import { Subscription } from '../subscription.ts'
-import { levelCount, parseTopicFilter, sharedFilterOf, type TopicFilter } from '../topic.ts'
+import { levelCount, parseTopicFilter, sharedFilterOf } from '../topic.ts'
 
 /** What became of one filter of a SUBSCRIBE. */
 interface Outcome {
   readonly reason: ReasonCode
   readonly operation: StoredOperation | undefined
   readonly subscription: Subscription | undefined
-  /** Up to this QoS retained messages are to follow; -1 = none. */
-  readonly retainedQoS: number
 }
 
 interface PendingSuback {
@@ -82,22 +80,21 @@ function subscribe(
   const qos = lowerQoS(requested.qos, allowed.qos)
   const options = { ...requested, qos, identifier }
   const subscription = new Subscription(session, filter.value, options, number)
-  const { isNew, operation } = broker.sessions.subscribe(subscription)
-  broker.hooks.emit(mqttSubscribe, client, filter.value, subscription)
   // MQTT5 3.8.4-4, 3.3.1-9, 3.3.1-10, 3.3.1-11; nothing for share groups (MQTT5 4.8.2).
   const { retainHandling } = requested
-  const wantsRetained = retainHandling === 0 || (retainHandling === 1 && isNew)
-  return {
-    // MQTT5 3.9.3: it may be lower than requested.
-    reason: granted[qos] ?? ReasonCode.grantedQoS0,
-    operation,
-    subscription,
-    retainedQoS: shared === undefined && wantsRetained ? Math.min(qos, allowed.retainedQoS) : -1,
+  const wantsRetained = retainHandling === 0 || (retainHandling === 1 && before === undefined)
+  const mayFollow = shared === undefined && wantsRetained && allowed.retainedQoS >= 0
+  if (mayFollow && broker.retained.mayHold(filter.value)) {
+    subscription.awaitsRetained = lowerQoS(qos, allowed.retainedQoS)
   }
+  const operation = broker.sessions.subscribe(subscription)
+  broker.hooks.emit(mqttSubscribe, client, filter.value, subscription)
+  // MQTT5 3.9.3: it may be lower than requested.
+  return { reason: granted[qos] ?? ReasonCode.grantedQoS0, operation, subscription }
 }
 
 function refused(reason: ReasonCode): Outcome {
-  return { reason, operation: undefined, subscription: undefined, retainedQoS: -1 }
+  return { reason, operation: undefined, subscription: undefined }
 }
 
 /** What rules allow, at most. */
@@ -124,9 +121,16 @@ function answer(isDurable: boolean, pending: PendingSuback): void {
   if (broker === undefined || session === undefined) return
   const reasonCodes = outcomes.map(({ reason, operation, subscription }) => {
     const isLost = operation !== undefined && (!isDurable || operation.failed)
-    if (!isLost) return reason
+    // Not if a later SUBSCRIBE has replaced it.
+    const isCurrent =
+      subscription !== undefined && session.subscriptions?.get(subscription.filter) === subscription
+    if (!isLost) {
+      // Wanted even if the connection is gone: the subscription may last.
+      if (isCurrent && subscription.awaitsRetained !== undefined) awaitRetained(subscription)
+      return reason
+    }
     // Nothing comes of a subscription that was refused (MQTT5 3.8.4-7).
-    if (subscription !== undefined) takeBack(broker, session, subscription)
+    if (isCurrent) broker.sessions.unsubscribe(session, subscription.filter)
     return ReasonCode.implementationSpecificError
   })
   if (!connection.isOpen) return
@@ -135,31 +139,5 @@ function answer(isDurable: boolean, pending: PendingSuback): void {
     detail === undefined || !connection.wantsReasons ? {} : { reasonString: detail }
   // MQTT5 2.2.1-6, 3.8.4-1, 3.8.4-2, 3.8.4-5, 3.8.4-6, 3.9.3-1.
   connection.sendAnswer({ kind: 'suback', packetId, reasonCodes, properties })
-  outcomes.forEach(({ subscription, retainedQoS }, i) => {
-    if (subscription === undefined || retainedQoS < 0 || (reasonCodes[i] ?? 0x80) >= 0x80) return
-    const qos = lowerQoS(subscription.qos, retainedQoS)
-    sendRetained(connection, broker, subscription.filter, qos, subscription.identifier)
-  })
-}
-
-function takeBack(broker: Broker, session: Session, subscription: Subscription): void {
-  // Not if a later SUBSCRIBE has replaced it.
-  if (session.subscriptions?.get(subscription.filter) !== subscription) return
-  broker.sessions.unsubscribe(session, subscription.filter)
-}
-
-function sendRetained(
-  connection: Connection,
-  broker: Broker,
-  filter: TopicFilter,
-  qos: QoS,
-  identifier: number,
-): void {
-  if (broker.retained.size === 0) return
-  beginRetained(connection, {
-    cursor: broker.retained.search(filter),
-    qos,
-    identifiers: identifier === 0 ? undefined : [identifier],
-    left: broker.settings.matchRetainedLimit,
-  })
+  connection.continueRetained()
 }

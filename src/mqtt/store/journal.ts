@@ -106,7 +106,10 @@ export class Journal {
   #bytes = 0
   #compactAt = minCompactBytes
   #compaction: Compaction | undefined
+  /** Rows were not written, and nothing is done about it yet. */
   #lost = false
+  /** As before, and the compaction that makes up for it is not over. */
+  #isBehind = false
   #closed = false
   #onRelief: (() => void) | undefined
   /** Rises with everything that is written: who compares it knows whether there is something to wait for. */
@@ -132,10 +135,6 @@ export class Journal {
     )
   }
 
-  get isLasting(): boolean {
-    return this.#store !== undefined
-  }
-
   /** Time for those who write to stop reading from their clients; `onRelief` tells when it is over. */
   get isCongested(): boolean {
     return (
@@ -143,6 +142,11 @@ export class Journal {
       this.#open.waiting > congestedCallbacks ||
       this.#store?.database.pressure.high === true
     )
+  }
+
+  /** Something of what happened is not stored: what was asked for before may have to be written once more. */
+  get isBehind(): boolean {
+    return this.#lost || this.#isBehind
   }
 
   set onRelief(listener: () => void) {
@@ -220,8 +224,10 @@ export class Journal {
     return new Promise((resolve) => this.after(resolve, undefined))
   }
 
-  /** Commits what is there; nothing is compacted any more. */
+  /** Commits what is there, and what could not be written before; nothing is compacted any more. */
   async close(): Promise<void> {
+    if (this.isBehind && this.#compaction === undefined) this.#beginCompaction()
+    while (this.#compaction !== undefined && !this.#lost) await this.settled()
     this.#closed = true
     while (!this.#isEmpty() || this.#writing !== undefined) await this.settled()
   }
@@ -284,24 +290,29 @@ export class Journal {
     // Some may settle at once: the batch is not over before all have been asked for.
     batch.pending = 1
     if (store !== undefined) {
+      // The rows come first and are one operation: what happened at once is there as a whole or not at all, and a will or
+      // a retained message is on its way before the row goes that would bring it back after a crash.
+      const rows = batch.rows.flatMap((records) => {
+        const row = this.#insert?.({ id: this.#ids.next(), records })
+        return row === undefined ? [] : [row]
+      })
+      if (rows.length > 0) {
+        batch.pending += 1
+        store.write(rows).after(rowsSettled, batch)
+      }
       for (const operation of batch.operations) {
         batch.pending += 1
         store.write(operation.queries).after(operationSettled, operation)
-      }
-      for (const records of batch.rows) {
-        const id = this.#ids.next()
-        const row = this.#insert?.({ id, records })
-        if (row === undefined) continue
-        batch.pending += 1
-        store.write(row).after(rowSettled, batch)
       }
     }
     this.settleOne(batch)
   }
 
   /** For the callbacks of tickets below. */
-  rowFailed(): void {
+  rowsFailed(): void {
     this.#lost = true
+    // Nobody may go by a message whose record was in these rows.
+    this.#generation += 1
   }
 
   /** For the callbacks of tickets below. */
@@ -329,6 +340,7 @@ export class Journal {
   /** What a failed commit held lives on in memory: a compaction writes it again. */
   #retryLater(): void {
     this.#lost = false
+    this.#isBehind = true
     this.#clock.after(retryMs, () => {
       if (this.#closed || this.#compaction !== undefined) return
       this.#beginCompaction()
@@ -371,6 +383,7 @@ export class Journal {
   dropBefore({ before, bytes }: Compaction): void {
     const store = this.#store
     if (store === undefined) return
+    if (!this.#lost) this.#isBehind = false
     const query = store.table('linnet_mqtt_journal').delete().where('id', '<', before)
     store.write(query).after(oldRowsDropped, this)
     this.#bytes -= bytes
@@ -385,8 +398,9 @@ export class Journal {
 
   #writeSession(session: Session): void {
     if (!session.isStored) return
+    if (this.isBehind) session.dropRefused()
     for (const delivery of session.deliveries()) {
-      if (delivery.sequence > 0) this.#writeEnqueued(session, delivery)
+      if (delivery.sequence > 0 && !delivery.isRefused) this.#writeEnqueued(session, delivery)
       if (this.#writer.length >= rowBytes) this.#cutRow()
     }
     for (const [packetId, reason] of session.incoming ?? []) {
@@ -406,10 +420,10 @@ function operationSettled(outcome: WriteOutcome, operation: StoredOperation): vo
   operation.batch.journal.settleOne(operation.batch)
 }
 
-function rowSettled(outcome: WriteOutcome, batch: Batch): void {
+function rowsSettled(outcome: WriteOutcome, batch: Batch): void {
   if (!outcome.ok) {
     batch.failed = true
-    batch.journal.rowFailed()
+    batch.journal.rowsFailed()
   }
   batch.journal.settleOne(batch)
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Delivery } from '../delivery.ts'
 import { Message } from '../message.ts'
-import { parseTopicName } from '../topic.ts'
+import { parseTopicFilter, parseTopicName } from '../topic.ts'
 import { createWill, decodeWill, encodeWill } from '../will.ts'
 import { IdSource } from './ids.ts'
 import { readBody, readEnqueued, RecordType, writeBody, writeEnqueued } from './records.ts'
@@ -49,7 +49,9 @@ test('damaged records are noticed, wherever they end', () => {
 })
 
 test('deliveries come back with everything that is sent with them', () => {
-  const delivery = new Delivery(undefined, 2, true, [5, 300])
+  const shared = parseTopicFilter('$share/g/a/+')
+  assert.ok(shared.ok)
+  const delivery = new Delivery(undefined, 2, true, [5, 300], shared.value)
   delivery.sequence = 70_000
   delivery.packetId = 65_535
   const writer = new RecordWriter()
@@ -64,6 +66,7 @@ test('deliveries come back with everything that is sent with them', () => {
     retain: true,
     packetId: 65_535,
     identifiers: [5, 300],
+    shared: shared.value,
   })
 })
 

@@ -2,7 +2,7 @@ import type { Delivery } from '../delivery.ts'
 import { Message } from '../message.ts'
 import { ReasonCode } from '../packet/reason-code.ts'
 import type { QoS } from '../packet/packet-type.ts'
-import { parseTopicName } from '../topic.ts'
+import { parseTopicFilter, parseTopicName, type TopicFilter } from '../topic.ts'
 import type { RecordReader, RecordWriter } from './record-writer.ts'
 
 /*
@@ -19,7 +19,7 @@ export const RecordType = {
   completed: 7,
 } as const
 
-const flag = { retain: 0x04, identifiers: 0x08, expiry: 0x10 } as const
+const flag = { retain: 0x04, identifiers: 0x08, expiry: 0x10, shared: 0x20 } as const
 
 export function writeMessage(writer: RecordWriter, id: number, message: Message): void {
   writer.u8(RecordType.message)
@@ -34,7 +34,7 @@ export function writeEnqueued(
   delivery: Delivery,
   message: number,
 ): void {
-  const { identifiers } = delivery
+  const { identifiers, shared } = delivery
   writer.u8(RecordType.enqueued)
   writer.number(session)
   writer.number(delivery.sequence)
@@ -42,9 +42,11 @@ export function writeEnqueued(
   writer.u8(
     delivery.qos |
       (delivery.retain ? flag.retain : 0) |
-      (identifiers === undefined ? 0 : flag.identifiers),
+      (identifiers === undefined ? 0 : flag.identifiers) |
+      (shared === undefined ? 0 : flag.shared),
   )
   writer.number(delivery.packetId)
+  if (shared !== undefined) writer.text(shared)
   if (identifiers === undefined) return
   writer.number(identifiers.length)
   for (const identifier of identifiers) writer.number(identifier)
@@ -133,6 +135,7 @@ export interface EnqueuedRecord {
   readonly retain: boolean
   readonly packetId: number
   readonly identifiers: readonly number[] | undefined
+  readonly shared: TopicFilter | undefined
 }
 
 export function readEnqueued(reader: RecordReader): EnqueuedRecord {
@@ -140,6 +143,7 @@ export function readEnqueued(reader: RecordReader): EnqueuedRecord {
   const message = reader.number()
   const flags = reader.u8()
   const packetId = reader.number()
+  const shared = (flags & flag.shared) === 0 ? undefined : parseTopicFilter(reader.text())
   let identifiers: number[] | undefined
   if ((flags & flag.identifiers) !== 0) {
     identifiers = []
@@ -152,6 +156,7 @@ export function readEnqueued(reader: RecordReader): EnqueuedRecord {
     retain: (flags & flag.retain) !== 0,
     packetId,
     identifiers,
+    shared: shared?.ok === true ? shared.value : undefined,
   }
 }
 

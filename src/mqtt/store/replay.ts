@@ -5,6 +5,7 @@ import { Delivery } from '../delivery.ts'
 import type { Ledger } from '../ledger.ts'
 import type { Message } from '../message.ts'
 import type { QoS } from '../packet/packet-type.ts'
+import { awaitRetained } from '../retained-delivery.ts'
 import { Session } from '../session.ts'
 import { Subscription } from '../subscription.ts'
 import { parseTopicFilter } from '../topic.ts'
@@ -12,7 +13,7 @@ import { decodeWill } from '../will.ts'
 import type { IdSource } from './ids.ts'
 import { RecordReader } from './record-writer.ts'
 import { readBody, readEnqueued, readReceivedReason, RecordType } from './records.ts'
-import { subscriptionFlag } from './session-rows.ts'
+import { awaitsRetainedOf, subscriptionFlag } from './session-rows.ts'
 
 const pageRows = 32
 const manyRows = 1000
@@ -130,10 +131,10 @@ async function readSubscriptions(
         identifier: row.identifier,
       }
       owner.subscriptions ??= new Map()
-      owner.subscriptions.set(
-        filter.value,
-        new Subscription(owner, filter.value, options, row.number),
-      )
+      const subscription = new Subscription(owner, filter.value, options, row.number)
+      owner.subscriptions.set(filter.value, subscription)
+      subscription.awaitsRetained = awaitsRetainedOf(row.flags)
+      if (subscription.awaitsRetained !== undefined) awaitRetained(subscription)
       owner.lastSubscription = Math.max(owner.lastSubscription, row.number)
     }
     if (rows.length < manyRows) return
@@ -186,10 +187,11 @@ class Replay {
     const session = this.#sessions.get(reader.number())
     switch (type) {
       case RecordType.enqueued: {
-        const { sequence, message: id, qos, retain, packetId, identifiers } = readEnqueued(reader)
+        const record = readEnqueued(reader)
+        const { sequence, message: id, qos, retain, packetId, identifiers, shared } = record
         const message = this.#messages.get(id)
         if (session === undefined || (message === undefined && id !== 0)) return
-        const delivery = new Delivery(message, qos, retain, identifiers)
+        const delivery = new Delivery(message, qos, retain, identifiers, shared)
         delivery.sequence = sequence
         delivery.packetId = packetId
         session.lastSequence = Math.max(session.lastSequence, sequence)

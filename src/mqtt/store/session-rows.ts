@@ -1,4 +1,5 @@
 import type { HostStore, Query, Tables } from '../../core/store.ts'
+import type { QoS } from '../packet/packet-type.ts'
 import type { Session } from '../session.ts'
 import type { Subscription } from '../subscription.ts'
 import { encodeWill } from '../will.ts'
@@ -7,6 +8,13 @@ type SessionRow = Tables['linnet_mqtt_session']
 type SubscriptionRow = Tables['linnet_mqtt_subscription']
 
 export const subscriptionFlag = { noLocal: 1, retainAsPublished: 2 } as const
+/** Where in the flags the QoS stands at which retained messages are still to be sent, plus one; 0 = none are. */
+const awaitsRetainedShift = 2
+
+export function awaitsRetainedOf(flags: number): QoS | undefined {
+  const value = (flags >> awaitsRetainedShift) & 3
+  return value === 1 ? 0 : value === 2 ? 1 : value === 3 ? 2 : undefined
+}
 
 /** Writes sessions and their subscriptions. What comes back is for `Journal.operation`. */
 export class SessionRows {
@@ -85,7 +93,9 @@ export class SessionRows {
       qos,
       flags:
         (options.noLocal ? subscriptionFlag.noLocal : 0) |
-        (options.retainAsPublished ? subscriptionFlag.retainAsPublished : 0),
+        (options.retainAsPublished ? subscriptionFlag.retainAsPublished : 0) |
+        ((options.awaitsRetained === undefined ? 0 : options.awaitsRetained + 1) <<
+          awaitsRetainedShift),
       identifier: options.identifier,
     })
   }
