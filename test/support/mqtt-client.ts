@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, TLSSocket } from 'node:tls'
 import type { Duplex } from 'node:stream'
 import type { ConnectionOptions } from 'node:tls'
 import { PacketDecoder } from '../../src/mqtt/packet/decode.ts'
@@ -253,6 +253,12 @@ export class MqttClient implements AsyncDisposable {
 
   thaw(): void {
     this.#socket.resume()
+  }
+
+  /** Of a TLS connection (RFC 9266). */
+  exportKey(label: string, bytes: number): Buffer {
+    if (!(this.#socket instanceof TLSSocket)) throw new Error('The connection is not encrypted')
+    return this.#socket.exportKeyingMaterial(bytes, label, Buffer.alloc(0))
   }
 
   /** The connection breaks without a word. */
