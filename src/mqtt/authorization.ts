@@ -181,9 +181,12 @@ function subject({ jid, ip }: Publisher) {
   return subjectOf(jid, ip === '' ? undefined : ip)
 }
 
-/** Where a bridge of mosquitto tells whether it is there: `notifications`, which are on unless somebody turns them off. */
-function isOwnState(topic: string, { jid, isBridge }: Publisher): boolean {
-  return isBridge === true && topic === `$SYS/broker/connection/${resourcepart(jid)}/state`
+/**
+ * COMPAT: bridges of mosquitto tell there whether they are up, by their client identifiers, unless somebody has turned
+ * `notifications` off. In MQTT 5 nothing says that they are bridges.
+ */
+function isOwnState(topic: string, { jid }: Publisher): boolean {
+  return topic === `$SYS/broker/connection/${resourcepart(jid)}/state`
 }
 
 function isSame(prepared: { ok: true; value: string } | { ok: false }, own: string): boolean {

@@ -34,6 +34,10 @@ export class Client implements ClientSession, Publisher {
     return this.#connection.transport.peer.ip
   }
 
+  get isBridge(): boolean {
+    return this.#connection.isBridge
+  }
+
   get port(): number {
     return this.#connection.transport.peer.port
   }

@@ -86,6 +86,8 @@ export class Connection implements TransportHandler {
   broker: Broker | undefined = undefined
   session: Session | undefined = undefined
   client: Client | undefined = undefined
+  /** It said that it is another broker's bridge (MQTT 3): then no message comes back to it, and the retain flag is kept. */
+  isBridge = false
   /** CONNACK let it in. */
   wasOpen = false
   /** Its session was there before. */

@@ -10,8 +10,6 @@ export interface Publisher {
   readonly jid: FullJid
   /** `''` where there is no connection. */
   readonly ip: string
-  /** Another broker's bridge. */
-  readonly isBridge?: boolean
 }
 
 /** A client connected and its session is open; `isResumed`: the session was there before. */

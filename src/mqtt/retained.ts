@@ -79,6 +79,9 @@ export class RetainedMessages {
     settings: BrokerSettings,
   ): Result<StoredOperation | undefined, ReasonCode> {
     const { topic } = message
+    if (this.server !== undefined && isSysFilter(topic)) {
+      return this.server.keep(message) ? ok(undefined) : err(ReasonCode.quotaExceeded)
+    }
     const before = this.#tree.get(topic)
     // MQTT5 3.3.1-6, 3.3.1-7.
     if (message.payloadLength === 0) return ok(this.remove(topic))

@@ -6,6 +6,8 @@ import { Matches } from './route.ts'
 import { SysValues } from './sys-values.ts'
 import { sysLevel, type TopicFilter, type TopicName } from './topic.ts'
 
+/** Topics that others tell of: bridges. */
+const maxTold = 10_000
 /** Values are read anew for a subscriber when they are older than this. */
 const freshMs = 1000
 
@@ -21,6 +23,8 @@ export class SysTopics {
   readonly #texts = new Map<TopicName, string>()
   /** Those whose values subscribers have not got yet. */
   readonly #changed = new Set<TopicName>()
+  /** Topics whose values are not read but told. */
+  readonly #told = new Set<TopicName>()
   #readAtMs = -Infinity
   #intervalAtMs: number
 
@@ -54,6 +58,21 @@ export class SysTopics {
     const isFresh = this.#broker.clock.monotonic() - this.#readAtMs < freshMs
     if (this.isOn && !isFresh) this.#read()
     return this.#tree.search(filter)
+  }
+
+  /**
+   * Keeps what a bridge says of its state, until the server stops. False when there is too much of that.
+   */
+  keep(message: Message): boolean {
+    const { topic } = message
+    if (message.payloadLength === 0) {
+      if (this.#told.delete(topic)) this.#tree.delete(topic)
+      return true
+    }
+    if (!this.#told.has(topic) && this.#told.size >= maxTold) return false
+    this.#told.add(topic)
+    this.#tree.set(topic, message)
+    return true
   }
 
   #read(): void {

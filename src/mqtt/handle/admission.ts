@@ -77,7 +77,7 @@ function examine(
   connection.enter(broker)
   const jid = withResource(account, name.resource)
   const { ip } = connection.transport.peer
-  const client: Publisher = { jid, ip, isBridge: connection.isBridge }
+  const client: Publisher = { jid, ip }
   // Only who proved to be the account is told that it is banned.
   const ban = broker.bans.find({ ip, client: name.resource, account })
   if (ban !== undefined) return refusal(ReasonCode.banned, ban.reason)

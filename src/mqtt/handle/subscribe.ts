@@ -78,7 +78,10 @@ function subscribe(
   }
   const number = before?.number ?? ++session.lastSubscription
   const qos = lowerQoS(requested.qos, allowed.qos)
-  const options = { ...requested, qos, identifier }
+  // COMPAT: MQTT 3 has no such options, and bridges of mosquitto count on having them.
+  const isBridge = client.isBridge && shared === undefined
+  const bridged = isBridge ? { noLocal: true, retainAsPublished: true } : {}
+  const options = { ...requested, qos, identifier, ...bridged }
   const subscription = new Subscription(session, filter.value, options, number)
   // MQTT5 3.8.4-4, 3.3.1-9, 3.3.1-10, 3.3.1-11; nothing for share groups (MQTT5 4.8.2).
   const { retainHandling } = requested
