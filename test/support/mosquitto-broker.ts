@@ -46,7 +46,8 @@ export class MosquittoBroker implements AsyncDisposable {
       `persistence_location ${folder.path}/`,
       // It would give up root for a user who may not write here.
       'user root',
-      'log_dest stdout',
+      // Its standard output is buffered.
+      'log_dest stderr',
       'log_type all',
       'max_queued_messages 0',
       `listener ${port} 127.0.0.1`,
@@ -61,7 +62,7 @@ export class MosquittoBroker implements AsyncDisposable {
 
   /** What it has logged since it was started last. */
   get log(): string {
-    return this.#process?.stdout ?? ''
+    return this.#process?.stderr ?? ''
   }
 
   file(name: string): string {
@@ -74,7 +75,7 @@ export class MosquittoBroker implements AsyncDisposable {
     const process = new Process(['-c', this.#file], { program })
     this.#process = process
     try {
-      await process.says(/mosquitto version \S+ running/)
+      await process.says(/mosquitto version \S+ running/, 'stderr')
     } catch (error) {
       await this[Symbol.asyncDispose]()
       throw error
@@ -83,7 +84,7 @@ export class MosquittoBroker implements AsyncDisposable {
 
   /** Resolves when its log has such a line. */
   says(pattern: RegExp): Promise<RegExpExecArray> {
-    return (this.#process ?? assert.fail('It does not run')).says(pattern)
+    return (this.#process ?? assert.fail('It does not run')).says(pattern, 'stderr')
   }
 
   /** An orderly stop: it writes down what it has. */
