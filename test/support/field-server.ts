@@ -4,6 +4,7 @@ import type { IssuedCertificate } from '../../src/core/net/issue-certificate.ts'
 import { makeCertificate } from '../../src/core/net/test-support.ts'
 import { type ClientSession, sessionClosed } from '../../src/core/sessions.ts'
 import { hosts } from '../../src/core/shared.ts'
+import { mqttSubscribe } from '../../src/mqtt/hooks.ts'
 import { resourcepart } from '../../src/xmpp/jid/jid.ts'
 import { Folder } from './process.ts'
 import { TestServer } from './server.ts'
@@ -139,6 +140,19 @@ export class FieldServer implements AsyncDisposable {
         resolve()
       }
       const remove = hooks.on(sessionClosed, closed, 'test')
+    })
+  }
+
+  /** Resolves when somebody subscribes to that filter. */
+  subscribed(filter: string): Promise<void> {
+    const { hooks } = this.server.server.services.get(hosts).get('localhost')
+    return new Promise((resolve) => {
+      const subscribed = (_client: unknown, requested: string): void => {
+        if (requested !== filter) return
+        remove()
+        resolve()
+      }
+      const remove = hooks.on(mqttSubscribe, subscribed, 'test')
     })
   }
 
