@@ -1,7 +1,7 @@
 import type { Command, CommandContext, CommandValue, Field } from '../core/command.ts'
 import { CommandError, defineCommand } from '../core/command.ts'
 import { formatCidr, parseCidr } from '../util/cidr.ts'
-import { parseHostName, parseJidParts, prepResource } from '../xmpp/jid/jid.ts'
+import { domainpart, parseHostName, parseJidParts, prepResource } from '../xmpp/jid/jid.ts'
 import type { Ban, BanKind } from './bans.ts'
 import type { Broker } from './broker.ts'
 import { brokersOf } from './brokers.ts'
@@ -106,7 +106,7 @@ function targetOf(
     case 'account': {
       const [user = '', domain = broker.host] = text.split('@')
       const jid = parseJidParts(user, domain, '')
-      if (!jid.ok || user === '' || domain !== broker.host) {
+      if (!jid.ok || user === '' || domainpart(jid.value) !== broker.host) {
         throw new CommandError('error', `"${text}" is no account of ${broker.host}`)
       }
       return { kind: type, value: jid.value }
@@ -122,7 +122,7 @@ function targetOf(
       return { kind: type, value: formatCidr(network.value) }
     }
     default:
-      throw new CommandError('error', 'The type must be "account", "client" or "address"')
+      throw new CommandError('error', 'The type must be account, client or address')
   }
 }
 
