@@ -128,7 +128,7 @@ export const mqtt3: readonly Statement[] = [
     duty: 'both',
     rule: 'Without CleanSession the session goes on, or a new one begins, and it outlives the connection.',
     where: [
-      'src/mqtt/handle/connect.ts#requestedExpiry',
+      'src/mqtt/handle/admission.ts#requestedExpiry',
       'src/mqtt/sessions.ts#open',
       'src/mqtt/sessions.ts#leave',
     ],
@@ -144,7 +144,7 @@ export const mqtt3: readonly Statement[] = [
     duty: 'both',
     rule: 'CleanSession begins anew, and that session ends with the connection.',
     where: [
-      'src/mqtt/handle/connect.ts#requestedExpiry',
+      'src/mqtt/handle/admission.ts#requestedExpiry',
       'src/mqtt/sessions.ts#open',
       'src/mqtt/sessions.ts#leave',
     ],
@@ -159,7 +159,7 @@ export const mqtt3: readonly Statement[] = [
     id: '3.1.2-8',
     duty: 'server',
     rule: 'The will of a client that is let in is published when its connection ends without DISCONNECT.',
-    where: ['src/mqtt/handle/connect.ts#willOf', 'src/mqtt/sessions.ts#settleWill'],
+    where: ['src/mqtt/handle/admission.ts#willOf', 'src/mqtt/sessions.ts#settleWill'],
   },
   {
     id: '3.1.2-9',
@@ -186,7 +186,7 @@ export const mqtt3: readonly Statement[] = [
     id: '3.1.2-12',
     duty: 'server',
     rule: 'Without the Will Flag nothing is published when the connection ends.',
-    where: ['src/mqtt/handle/connect.ts#willOf'],
+    where: ['src/mqtt/handle/admission.ts#willOf'],
   },
   {
     id: '3.1.2-13',
@@ -270,7 +270,7 @@ export const mqtt3: readonly Statement[] = [
     id: '3.1.3-2',
     duty: 'both',
     rule: 'The client identifier names the session, here together with the account.',
-    where: ['src/mqtt/identity.ts#identify', 'src/mqtt/sessions.ts#open'],
+    where: ['src/mqtt/identity.ts#nameOf', 'src/mqtt/sessions.ts#open'],
   },
   {
     id: '3.1.3-3',
@@ -288,7 +288,7 @@ export const mqtt3: readonly Statement[] = [
     id: '3.1.3-5',
     duty: 'server',
     rule: 'Client identifiers of 1 to 23 letters and digits are allowed.',
-    where: ['src/mqtt/identity.ts#identify'],
+    where: ['src/mqtt/identity.ts#nameOf'],
   },
   {
     id: '3.1.3-6',
@@ -300,13 +300,13 @@ export const mqtt3: readonly Statement[] = [
     id: '3.1.3-7',
     duty: 'client',
     rule: 'Who has no identifier asks for a clean session.',
-    where: ['src/mqtt/identity.ts#identify'],
+    where: ['src/mqtt/identity.ts#nameOf'],
   },
   {
     id: '3.1.3-8',
     duty: 'server',
     rule: 'Without identifier and CleanSession the answer is return code 2 and the end.',
-    where: ['src/mqtt/identity.ts#identify'],
+    where: ['src/mqtt/identity.ts#nameOf'],
   },
   {
     id: '3.1.3-9',
@@ -345,13 +345,13 @@ export const mqtt3: readonly Statement[] = [
     id: '3.1.4-3',
     duty: 'server',
     rule: 'CleanSession is heeded.',
-    where: ['src/mqtt/handle/connect.ts#open', 'src/mqtt/sessions.ts#open'],
+    where: ['src/mqtt/handle/admission.ts#open', 'src/mqtt/sessions.ts#open'],
   },
   {
     id: '3.1.4-4',
     duty: 'server',
     rule: 'A client that is let in gets CONNACK with return code 0.',
-    where: ['src/mqtt/handle/connect.ts#welcome'],
+    where: ['src/mqtt/handle/admission.ts#welcome'],
   },
   {
     id: '3.1.4-5',
@@ -363,25 +363,25 @@ export const mqtt3: readonly Statement[] = [
     id: '3.2.0-1',
     duty: 'server',
     rule: 'CONNACK is the first packet to a client.',
-    where: ['src/mqtt/handle/connect.ts#welcome', 'src/mqtt/outgoing.ts#deliver'],
+    where: ['src/mqtt/handle/admission.ts#welcome', 'src/mqtt/outgoing.ts#deliver'],
   },
   {
     id: '3.2.2-1',
     duty: 'server',
     rule: 'After CleanSession, Session Present is 0.',
-    where: ['src/mqtt/sessions.ts#open', 'src/mqtt/handle/connect.ts#welcome'],
+    where: ['src/mqtt/sessions.ts#open', 'src/mqtt/handle/admission.ts#welcome'],
   },
   {
     id: '3.2.2-2',
     duty: 'server',
     rule: 'Where there was a session, Session Present is 1.',
-    where: ['src/mqtt/sessions.ts#open', 'src/mqtt/handle/connect.ts#welcome'],
+    where: ['src/mqtt/sessions.ts#open', 'src/mqtt/handle/admission.ts#welcome'],
   },
   {
     id: '3.2.2-3',
     duty: 'server',
     rule: 'Where there was none, Session Present is 0.',
-    where: ['src/mqtt/sessions.ts#open', 'src/mqtt/handle/connect.ts#welcome'],
+    where: ['src/mqtt/sessions.ts#open', 'src/mqtt/handle/admission.ts#welcome'],
   },
   {
     id: '3.2.2-4',
@@ -435,7 +435,7 @@ export const mqtt3: readonly Statement[] = [
     id: '3.3.1-6',
     duty: 'server',
     rule: 'A new subscription gets the last retained message of each topic.',
-    where: ['src/mqtt/handle/subscribe.ts#answer', 'src/mqtt/handle/subscribe.ts#sendRetained'],
+    where: ['src/mqtt/handle/subscribe.ts#answer', 'src/mqtt/retained-delivery.ts#awaitRetained'],
   },
   {
     id: '3.3.1-7',

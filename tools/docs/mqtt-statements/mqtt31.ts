@@ -33,7 +33,7 @@ export const mqtt31: readonly Statement[] = [
     id: '3.1-2',
     duty: 'choice',
     rule: 'Client identifiers have 1 to 23 characters, others are refused with return code 2.',
-    where: ['src/mqtt/identity.ts#identify'],
+    where: ['src/mqtt/identity.ts#nameOf'],
     reason:
       'Longer ones are taken, as by other brokers: clients of 3.1 have them. Empty ones are refused.',
   },
