@@ -4,6 +4,7 @@ import { clientState } from './client-state.ts'
 import { disco } from './disco.ts'
 import { fail2ban } from './fail2ban.ts'
 import { last } from './last.ts'
+import { mam } from './mam/mam.ts'
 import { mqttBridge } from './mqtt-bridge/mqtt-bridge.ts'
 import { mqtt } from './mqtt.ts'
 import { offline } from './offline/offline.ts'
@@ -20,6 +21,7 @@ export const modules: readonly ModuleDefinition[] = [
   disco,
   fail2ban,
   last,
+  mam,
   mqtt,
   mqttBridge,
   offline,

@@ -3,6 +3,7 @@ import type { Log } from '../core/log.ts'
 import { messageRules, presenceRules, unknownAccountRules } from './delivery.ts'
 import type { MessageAction } from './delivery.ts'
 import {
+  messageArchived,
   messageDelivered,
   messageUndeliverable,
   probeReceived,
@@ -87,14 +88,15 @@ export class AccountRoute {
   }
 
   /** Whoever sent it hears of it when those who got it would not lose it in a crash (XEP-0198). */
-  #arrived({ account, done }: Journey): void {
+  #arrived({ account, sender, done }: Journey): void {
     if (done === undefined) return
-    const open: Promise<void>[] = []
+    const open: Promise<unknown>[] = []
     for (const { committing } of this.#sessions.forAccount(account)) {
       if (committing !== undefined) open.push(committing)
     }
+    if (sender?.committing !== undefined) open.push(sender.committing)
     if (open.length === 0) done()
-    else void Promise.all(open).then(done)
+    else void Promise.allSettled(open).then(done)
   }
 
   #start(journey: Journey): Promise<void> | undefined {
@@ -131,6 +133,28 @@ export class AccountRoute {
   }
 
   #message(stanza: Message, journey: Journey): Promise<void> | undefined {
+    const { account, host, sender } = journey
+    if (host.hooks.isIdle(messageArchived)) return this.#arrange(stanza, journey)
+    const answer = host.hooks.decide(messageArchived, stanza, account, sender)
+    if (!(answer instanceof Promise)) return this.#archived(stanza, answer, journey)
+    return answer.then((later) => this.#archived(stanza, later, journey))
+  }
+
+  #archived(
+    stanza: Message,
+    archived: Message | 'failed' | undefined,
+    journey: Journey,
+  ): Promise<void> | undefined {
+    if (archived === 'failed') {
+      this.#router.bounce(stanza, 'internal-server-error')
+      return undefined
+    }
+    if (archived === undefined || archived === stanza) return this.#arrange(stanza, journey)
+    return this.#arrange(archived, { ...journey, stanza: archived, bytes: undefined })
+  }
+
+  /** RFC 6121 §8.5.2, §8.5.3 */
+  #arrange(stanza: Message, journey: Journey): Promise<void> | undefined {
     const { account } = journey
     const sessions = this.#sessions.forAccount(account)
     const isForResource = isFull(stanza.to)

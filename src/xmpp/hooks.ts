@@ -45,6 +45,17 @@ export const messageUndeliverable = defineDecision<
   [message: Message, account: BareJid]
 >('xmpp.message.undeliverable', 'internal-server-error')
 
+/**
+ * A message has come for an account of this host, whether somebody is there for it or not, and nobody has blocked it. Whoever
+ * keeps an archive answers with the message as it is from now on, with the id that it has there. While nobody is there for
+ * it the answer has to wait until it is durable; else `Session.commits` is enough. `failed`: it goes back to its sender.
+ * Without a `sender` it comes from the server itself, perhaps for the second time.
+ */
+export const messageArchived = defineDecision<
+  Message | 'failed' | Promise<Message | 'failed' | undefined>,
+  [message: Message, account: BareJid, sender: Session | undefined]
+>('xmpp.message.archived', 'failed')
+
 /** A message for an account is about to go to these of its sessions (none left out yet by `stanzaReceived`). */
 export const messageDelivered =
   defineHook<[message: Message, account: BareJid, sessions: readonly Session[]]>(

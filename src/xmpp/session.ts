@@ -57,8 +57,7 @@ export class Session implements ClientSession {
   lastHeardMs = 0
   /** What came from the client; undefined while nobody counts (XEP-0198). */
   handled: HandledStanzas | undefined
-  /** What was last written for this session so that it survives a crash; undefined when all of it is durable (XEP-0198). */
-  committing: Promise<void> | undefined
+  #committing: Promise<unknown> | undefined
   /** Nothing is delivered any more. */
   isEnded = false
   /** Undefined while no stream carries the session, and after its end. */
@@ -77,6 +76,21 @@ export class Session implements ClientSession {
     this.#life = life
     this.stream = stream
     this.#last = pick(stream)
+  }
+
+  /** Settles when what was written for this session is durable; undefined when all of it is. */
+  get committing(): Promise<unknown> | undefined {
+    return this.#committing
+  }
+
+  /** Something is being written that has to survive a crash before whoever sent it hears that it has arrived. */
+  commits(writing: Promise<unknown>): void {
+    const before = this.#committing
+    const all = before === undefined ? writing : Promise.all([before, writing])
+    this.#committing = all
+    void all.finally(() => {
+      if (this.#committing === all) this.#committing = undefined
+    })
   }
 
   /** Counts from now on what comes from the client. */

@@ -336,17 +336,18 @@ export class StreamManagement {
 
   /** Writes a message down that would be missed; the number of its row. */
   #keep(message: Message, session: Session): number | undefined {
+    // What the account's own server says to one of its clients: copies, what was asked of the archive.
+    if (message.from === session.account) return undefined
     if (storability(message, 'unless_chat_state') !== 'store') return undefined
     const { host, kept, clock, log } = this.#parts
     const text = formatStored(message, host, clock.now())
     const { id, ticket } = kept.add(localpart(session.account), text)
-    const committing = ticket.settled.then((outcome) => {
-      if (session.committing === committing) session.committing = undefined
-      if (!outcome.ok) {
+    session.commits(
+      ticket.settled.then((outcome) => {
+        if (outcome.ok) return
         log.error({ err: outcome.error, jid: session.jid }, 'Message is kept in memory only')
-      }
-    })
-    session.committing = committing
+      }),
+    )
     return id
   }
 
