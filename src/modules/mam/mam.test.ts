@@ -359,8 +359,8 @@ for (const { name, type, skip, startServer } of [
     })
     after(() => database[Symbol.asyncDispose]())
 
-    // shows: option mod_mam.db_type
     for (const multihost of [true, false]) {
+      // shows: option mod_mam.db_type
       test(`is kept and searched ${multihost ? 'with' : 'without'} server_host`, async () => {
         const settings = { type, ...(await database.createDatabase()), multihost }
         await using server = await start({ default: 'always' }, { database: settings })
