@@ -383,6 +383,7 @@ export class Broker {
     for (const session of [...this.sessions.byKey.values()]) {
       session.connection?.fail(reason, detail, 'lost', serverReference)
     }
+    this.sessions.saveAgain()
     await this.journal.close()
     this.metrics.withdraw()
   }

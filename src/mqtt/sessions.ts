@@ -227,7 +227,7 @@ export class Sessions {
 
   /** Publishes the wills and ends the sessions that are due. */
   tick(nowMs: number): void {
-    if (this.#unsaved.size > 0) this.#saveAgain()
+    if (this.#unsaved.size > 0) this.saveAgain()
     for (const session of this.#away) {
       if (session.willAt <= nowMs) {
         this.#publishWill(session)
@@ -281,7 +281,8 @@ export class Sessions {
     this.#unsaved.add(session)
   }
 
-  #saveAgain(): void {
+  /** Writes the rows that could not be written before. */
+  saveAgain(): void {
     for (const session of this.#unsaved) {
       this.#unsaved.delete(session)
       if (this.byKey.get(session.key) === session) this.#put(session)

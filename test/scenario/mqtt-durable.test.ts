@@ -332,6 +332,77 @@ suite('what could not be stored', () => {
     await back.hearsNothing()
   })
 
+  test('is refused as often as it comes, whatever is stored meanwhile', async () => {
+    const { disk, server } = await startFaulty()
+    await using _server = server
+    using _disk = disk
+    await using away = await server.login({ ...lasting, clientId: 'away' })
+    await away.subscribe('a')
+    await away.disconnect()
+    await using client = await server.login(lasting)
+    await server.broker().journal.settled()
+    disk.isClosed = true
+    client.sendPublish('a', 'lost', { qos: 2, packetId: 5 })
+    await client.hearsNothing()
+    client.sendPublish('a', 'kept', { qos: 2, packetId: 6 })
+    client.sendPublish('a', 'lost', { qos: 2, packetId: 5, dup: true })
+    await client.hearsNothing()
+    disk.fails = true
+    disk.failures = 1
+    disk.open()
+    const answers: unknown[] = []
+    for (let i = 0; i < 3; i++) {
+      const { packetId, reasonCode } = await client.receive('pubrec')
+      answers.push([packetId, reasonCode])
+    }
+    assert.deepEqual(answers, [
+      [5, failure],
+      [6, 0],
+      [5, failure],
+    ])
+    await using next = await restart(server)
+    await using back = await next.login({ ...lasting, clientId: 'away' })
+    assert.deepEqual(await texts(back, 1), ['kept'])
+    await back.hearsNothing()
+  })
+
+  test('is stored at the latest when the server stops', async () => {
+    const { disk, server } = await startFaulty()
+    await using _server = server
+    await using away = await server.login({ ...lasting, clientId: 'away' })
+    await away.subscribe('will')
+    await away.disconnect()
+    await using client = await server.login({ clientId: 'x', will: { topic: 'will', qos: 1 } })
+    await using other = await server.login({ clientId: 'other' })
+    await server.broker().journal.settled()
+    disk.fails = true
+    client.drop()
+    await other.hearsNothing()
+    await server.broker().journal.settled()
+    disk.fails = false
+    await using next = await MqttServer.start({ file: await server.stop(), clock: server.clock })
+    await using back = await next.login({ ...lasting, clientId: 'away' })
+    assert.deepEqual(await texts(back, 1), ['gone'])
+    await back.hearsNothing()
+  })
+
+  test('does not keep a server from stopping', async () => {
+    const { disk, server } = await startFaulty()
+    await using _server = server
+    await using away = await server.login({ ...lasting, clientId: 'away' })
+    await away.subscribe('a')
+    await away.disconnect()
+    await using publisher = await server.login({ clientId: 'from' })
+    await publisher.publish('a', 'kept', { qos: 1 })
+    disk.fails = true
+    assert.equal(await publisher.publish('a', 'lost', { qos: 1 }), failure)
+    const file = await server.stop()
+    await using next = await MqttServer.start({ file, clock: server.clock })
+    await using back = await next.login({ ...lasting, clientId: 'away' })
+    assert.deepEqual(await texts(back, 1), ['kept'])
+    await back.hearsNothing()
+  })
+
   test('is not missing from what is stored later of the same message', async () => {
     const { disk, server } = await startFaulty()
     await using _server = server
@@ -435,6 +506,18 @@ async function retainedOf(server: MqttServer): Promise<Record<string, string>> {
     found[packet.topic] = Buffer.from(packet.payload).toString()
   }
 }
+
+test('a clean start is refused while the older session cannot be removed', async () => {
+  const { disk, server } = await startFaulty()
+  await using _server = server
+  await using first = await server.login(lasting)
+  await first.disconnect()
+  await server.broker().journal.settled()
+  disk.fails = true
+  await using second = await server.connect()
+  second.sendConnect({ clientId: 'lasting', cleanStart: true })
+  assert.equal((await second.receive('connack')).reasonCode, ReasonCode.serverUnavailable)
+})
 
 test('CONNACK waits until an older session is gone for good', async () => {
   const { disk, server } = await startFaulty()

@@ -226,7 +226,10 @@ export class Journal {
 
   /** Commits what is there, and what could not be written before; nothing is compacted any more. */
   async close(): Promise<void> {
-    if (this.isBehind && this.#compaction === undefined) this.#beginCompaction()
+    if (this.isBehind && this.#compaction === undefined) {
+      this.#beginCompaction()
+      this.#schedule()
+    }
     while (this.#compaction !== undefined && !this.#lost) await this.settled()
     this.#closed = true
     while (!this.#isEmpty() || this.#writing !== undefined) await this.settled()
