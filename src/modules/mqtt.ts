@@ -22,6 +22,7 @@ import { banCommands } from '../mqtt/ban-commands.ts'
 import { Bans } from '../mqtt/bans.ts'
 import { Broker } from '../mqtt/broker.ts'
 import { brokersOf } from '../mqtt/brokers.ts'
+import { mqttCommands } from '../mqtt/commands/index.ts'
 import { neverExpires } from '../mqtt/session.ts'
 import type { BrokerSettings } from '../mqtt/settings.ts'
 import { defaultSettings } from '../mqtt/settings.ts'
@@ -187,6 +188,7 @@ export const mqtt = defineModule({
       brokers.remove(broker)
       await broker.stop()
     })
+    for (const command of mqttCommands) ctx.command(command)
     ctx.on(accountRemoved, (account) => broker.endSessionsOf(account, 'Account removed'))
     ctx.on(configReloaded, () => broker.accessChanged())
     return broker

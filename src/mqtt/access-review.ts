@@ -6,7 +6,7 @@ import type { QoS } from './packet/packet-type.ts'
 import { ReasonCode } from './packet/reason-code.ts'
 import type { Session } from './session.ts'
 import { Subscription } from './subscription.ts'
-import { sharedFilterOf } from './topic.ts'
+import { sharedFilterOf, sysLevel } from './topic.ts'
 
 /** Subscriptions and clients looked at before others have their turn. */
 const stepsAtOnce = 1000
@@ -45,7 +45,8 @@ export class AccessReview {
 
   /** Whether there is anything that a change of rules could end. */
   get #mayEnd(): boolean {
-    return this.#broker.authorization.hasLastingRules
+    const { authorization, tree } = this.#broker
+    return authorization.hasLastingRules || tree.hasLevel(sysLevel)
   }
 
   #continue(): void {

@@ -146,6 +146,7 @@ export class Broker {
     this.journal.onRelief = () => this.#relieve()
     this.retained = new RetainedMessages(this.journal, retainedRows, log)
     this.sys = new SysTopics(this, parts.version)
+    this.retained.server = this.sys
     this.metrics.expose({
       connections: () => this.sessions.connected,
       sessions: () => this.sessions.size,
@@ -224,6 +225,7 @@ export class Broker {
     let operation: StoredOperation | undefined
     // MQTT5 3.3.1-8.
     if (current.retain) {
+      current.retainedAt = Math.floor(this.nowMs() / 1000)
       const kept = this.retained.update(current, publisher.jid, this.#settings)
       if (!kept.ok) return { reason: kept.error, operation: undefined }
       operation = kept.value

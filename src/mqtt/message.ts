@@ -60,6 +60,8 @@ export class Message implements MessageBody {
   journalId = 0
   /** The journal's generation in which it was written last. */
   journalGeneration = 0
+  /** When it was retained, in seconds since 1970; 0 = it was not, or before the server was started. */
+  retainedAt = 0
   /** How many deliveries hold it; see ledger.ts. */
   holders = 0
   /** Whoever published it was told that it could not be stored: where it has not been sent it is not. */

@@ -9,7 +9,8 @@ import { type RetainedCursor, RetainedTree } from './retained-tree.ts'
 import type { BrokerSettings } from './settings.ts'
 import type { Journal, StoredOperation } from './store/journal.ts'
 import type { RetainedRows } from './store/retained-rows.ts'
-import { parseTopicName, type TopicFilter, type TopicName } from './topic.ts'
+import type { SysTopics } from './sys.ts'
+import { isSysFilter, parseTopicName, type TopicFilter, type TopicName } from './topic.ts'
 
 /** What one write puts into a topic's row; another may take its place as long as it has not begun. */
 interface RetainedWrite {
@@ -31,6 +32,8 @@ interface UnsettledTopic {
 /** The messages that are kept for subscribers to come (MQTT5 3.3.1.3), in memory and in ejabberd's table. */
 export class RetainedMessages {
   readonly #tree = new RetainedTree<Message>()
+  /** The topics that nobody publishes to but the broker: their messages are kept there. */
+  server: SysTopics | undefined = undefined
   readonly #journal: Journal
   /** Undefined: in memory only. */
   readonly #rows: RetainedRows | undefined
@@ -60,12 +63,14 @@ export class RetainedMessages {
 
   /** Whether a search may find anything. */
   mayHold(filter: TopicFilter): boolean {
+    if (isSysFilter(filter)) return this.server?.isOn === true
     if (this.#tree.size === 0) return false
     const topic = parseTopicName(filter)
     return !topic.ok || this.#tree.get(topic.value) !== undefined
   }
 
   search(filter: TopicFilter): RetainedCursor<Message> {
+    if (this.server !== undefined && isSysFilter(filter)) return this.server.search(filter)
     return this.#tree.search(filter)
   }
 

@@ -324,6 +324,7 @@ export class Sessions {
         continue
       }
       if (qos > 0) lost += 1
+      else broker.metrics.dropped.qos0_away.add()
     }
     if (lost === 0) return
     broker.metrics.dropped.session_ended.add(lost)
