@@ -80,8 +80,6 @@ export class Connection implements TransportHandler {
    */
   phase: 'new' | 'signing-in' | 'authenticating' | 'opening' | 'open' | 'closed' = 'new'
   version: ProtocolVersion = 4
-  /** Its CONNECT came with the bit that mosquitto's bridges set. */
-  isBridge = false
   /** These three are set together when the client is let in. */
   broker: Broker | undefined = undefined
   session: Session | undefined = undefined
@@ -110,9 +108,9 @@ export class Connection implements TransportHandler {
   /** Messages of QoS 1 and 2 from the client that are not acknowledged (MQTT5 4.9). */
   unacknowledged = 0
   /** Acknowledgements that wait for a commit. */
+  pendingAcks = 0
   /** How often access rules said no. */
   denials = 0
-  pendingAcks = 0
   /** Set when CONNECT named a method of extended authentication. */
   authentication: EnhancedAuthentication | undefined = undefined
   /** How fast it is read; undefined = as fast as it goes. */
@@ -431,13 +429,13 @@ export class Connection implements TransportHandler {
   }
 }
 
+function propertiesOf(reasonString: string, serverReference: string | undefined) {
+  return serverReference === undefined ? { reasonString } : { reasonString, serverReference }
+}
+
 /** Who speaks no version that we know is told so; else there is no CONNACK before the version is known (MQTT5 3.2.2-8). */
 function canAnswer(reason: ReasonCode, version: ProtocolVersion | undefined): boolean {
   return version !== undefined || reason === ReasonCode.unsupportedProtocolVersion
-}
-
-function propertiesOf(reasonString: string, serverReference: string | undefined) {
-  return serverReference === undefined ? { reasonString } : { reasonString, serverReference }
 }
 
 /** Reasons that a CONNACK of MQTT 3 can tell: none for what breaks the rules (MQTT3 3.1.4-1, 3.2.2-6). */
