@@ -88,6 +88,7 @@ suite('CONNECT with SCRAM (MQTT5 4.12)', () => {
     ['SCRAM-SHA-256', 'sha256'],
     ['SCRAM-SHA-1', 'sha1'],
   ] as const) {
+    // shows: MQTT5 4.12.0-2, 4.12.0-3, 4.12.0-5
     test(`lets in who proves the password by ${method} (MQTT5 4.12.0-2, 4.12.0-3, 4.12.0-5)`, async () => {
       await using server = await MqttServer.start()
       await using client = await server.connect()
@@ -114,6 +115,7 @@ suite('CONNECT with SCRAM (MQTT5 4.12)', () => {
     }
   })
 
+  // shows: MQTT5 4.12.0-2
   test('asks for the first message when CONNECT does not hold it', async () => {
     await using server = await MqttServer.start()
     await using client = await server.connect()
@@ -162,6 +164,7 @@ suite('CONNECT with SCRAM (MQTT5 4.12)', () => {
     'a user name that is not that of CONNECT': { connect: { userName: 'romeo' } },
     'the identity of somebody else': { authzid: 'romeo' },
   })) {
+    // shows: MQTT5 4.12.0-4, 4.13.2-1
     test(`refuses ${name} (MQTT5 4.12.0-4)`, async () => {
       await using server = await MqttServer.start()
       await using client = await server.connect()
@@ -182,6 +185,7 @@ suite('CONNECT with SCRAM (MQTT5 4.12)', () => {
     })
   }
 
+  // shows: MQTT5 4.12.0-1
   test('refuses methods that are not offered (MQTT5 4.12.0-1)', async () => {
     await using server = await MqttServer.start({
       config: { disable_sasl_mechanisms: ['scram-sha-1'] },
@@ -283,6 +287,7 @@ suite('while CONNECT is not answered', () => {
     'an AUTH without a method': (client) => client.sendBytes(Buffer.from([0xf0, 2, 0x18, 0])),
     'an AUTH without anything': (client) => client.sendBytes(Buffer.from([0xf0, 0])),
   })) {
+    // shows: MQTT5 3.1.2-30, 3.15.2-1, 4.12.0-3
     test(`${name} is a protocol error (MQTT5 3.1.2-30)`, async () => {
       await using server = await MqttServer.start()
       await using client = await server.connect()
@@ -293,6 +298,7 @@ suite('while CONNECT is not answered', () => {
     })
   }
 
+  // shows: MQTT5 3.15.1-1
   test('what is malformed is answered by CONNACK (MQTT5 4.13.1-1)', async () => {
     await using server = await MqttServer.start()
     await using client = await server.connect()
@@ -303,6 +309,7 @@ suite('while CONNECT is not answered', () => {
     await client.closed()
   })
 
+  // shows: MQTT5 4.12.0-5
   test('another method is refused (MQTT5 4.12.0-5)', async () => {
     await using server = await MqttServer.start()
     await using client = await server.connect()
@@ -357,6 +364,7 @@ suite('while CONNECT is not answered', () => {
 })
 
 suite('re-authentication (MQTT5 4.12.1)', () => {
+  // shows: MQTT5 4.12.0-5
   test('succeeds while other packets flow', async () => {
     await using server = await MqttServer.start()
     await using client = await server.connect()
@@ -393,6 +401,7 @@ suite('re-authentication (MQTT5 4.12.1)', () => {
     'with a wrong password': { password: 'wrong' },
     'as somebody else': { userName: 'romeo' },
   })) {
+    // shows: MQTT5 4.12.1-2
     test(`${name} ends the connection, and the will is published (MQTT5 4.12.1-2)`, async () => {
       await using server = await MqttServer.start()
       await using watcher = await server.login({ clientId: 'watcher' })
@@ -422,6 +431,7 @@ suite('re-authentication (MQTT5 4.12.1)', () => {
     ['a success that is not the client’s to tell (MQTT5 3.15.2-1)', [auth(0)], 0x82],
     ['two beginnings at once', [auth(again, scram().first()), auth(again, scram().first())], 0x82],
   ] as const) {
+    // shows: MQTT5 3.15.2-1, 4.12.1-1
     test(`${name} ends the connection`, async () => {
       await using server = await MqttServer.start()
       await using client = await server.connect()
@@ -447,6 +457,7 @@ suite('re-authentication (MQTT5 4.12.1)', () => {
     await client.closed()
   })
 
+  // shows: MQTT5 4.12.0-6, 4.12.0-7
   test('is not for clients that came with a password (MQTT5 4.12.0-6, 4.12.0-7)', async () => {
     await using server = await MqttServer.start()
     await using client = await server.connect()
@@ -488,6 +499,7 @@ test('AUTH in MQTT 3.1.1 is malformed: the connection ends (MQTT3 2.2.1)', async
   }
 })
 
+// shows: MQTT5 3.1.2-29
 test('problem information that is not wanted stays out of AUTH (MQTT5 3.1.2-29)', async () => {
   await using server = await MqttServer.start()
   await using client = await server.connect()
@@ -500,6 +512,7 @@ test('problem information that is not wanted stays out of AUTH (MQTT5 3.1.2-29)'
   assert.equal(properties.userProperties, undefined)
 })
 
+// shows: MQTT5 3.1.2-24
 test('a client that takes only small packets and no AUTH is let go', async () => {
   await using server = await MqttServer.start()
   await using client = await server.connect()

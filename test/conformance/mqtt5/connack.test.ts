@@ -41,8 +41,8 @@ suite('CONNACK', () => {
       { kind: 'pingreq' },
       { kind: 'unsubscribe', packetId: 1, filters: ['b'], properties: {} },
     ])
-    const kinds: (string | undefined)[] = []
-    for (let i = 0; i < 4; i++) kinds.push((await client.next())?.kind)
+    const kinds: string[] = []
+    for (let i = 0; i < 4; i++) kinds.push((await client.next())?.kind ?? 'end')
     assert.equal(kinds[0], 'connack')
     assert.deepEqual(kinds.slice(1).sort(), ['pingresp', 'publish', 'unsuback'])
     await client.hearsNothing()
