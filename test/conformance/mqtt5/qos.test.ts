@@ -328,9 +328,9 @@ suite('acknowledgements from a client', () => {
         client.sendBytes(packet(firsts[kind], hex('0009'), Buffer.from([code, 0])))
         if (kind === 'pubrel' || (kind === 'pubrec' && code < 0x80)) {
           for (let i = 0; i < 2; i++) {
-            const expected = kind === 'pubrel' ? 'pubcomp' : 'pubrel'
-            const { packetId, reasonCode } = await client.receive(expected)
-            assert.deepEqual([packetId, reasonCode], [9, packetIdentifierNotFound])
+            const answer = await client.next()
+            assert.ok(answer?.kind === (kind === 'pubrel' ? 'pubcomp' : 'pubrel'))
+            assert.deepEqual([answer.packetId, answer.reasonCode], [9, packetIdentifierNotFound])
           }
         }
       }
