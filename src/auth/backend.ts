@@ -28,5 +28,7 @@ export interface Backend {
   remove?(local: Localpart): Promise<boolean>
   list?(): Promise<readonly string[]>
   count?(): Promise<number>
+  /** Forgets what it would otherwise not ask again. */
+  clearCache?(): void
   close?(): Promise<void>
 }

@@ -40,6 +40,12 @@ export class Bans {
     this.#free = cache === undefined ? undefined : createCache(cache, clock)
   }
 
+  clearCache(): void {
+    // What is being read right now is not kept either.
+    this.#writes++
+    this.#free?.clear()
+  }
+
   /** For signing in: an account that was not banned a while ago costs no look into the database. */
   async isBanned(local: Localpart): Promise<boolean> {
     if (this.#free?.get(local) !== undefined) return false

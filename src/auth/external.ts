@@ -34,6 +34,11 @@ export class ExternalBackend implements Backend {
     }
   }
 
+  clearCache(): void {
+    this.#verified?.clear()
+    this.#known?.clear()
+  }
+
   async exists(local: Localpart): Promise<boolean> {
     const known = this.#known?.get(local)
     if (known !== undefined) return known.exists

@@ -4,6 +4,7 @@ import { accountRegistered, accountRemoved } from '../core/account.ts'
 import type { ScramHash, ScramKeys, SignInPolicy } from '../core/account.ts'
 import type { Access } from '../core/access.ts'
 import { subjectOf } from '../core/access.ts'
+import { cachesCleared } from '../core/caches.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Hooks } from '../core/hooks.ts'
 import type { Log } from '../core/log.ts'
@@ -92,13 +93,19 @@ export class HostAccounts {
         subjectOf(makeJid(local, parts.host, '')),
         parts.host,
       )
-    this.#undo =
-      anonymous === undefined
-        ? []
-        : [
-            this.hooks.on(sessionOpened, (session) => anonymous.sessionOpened(session), 'auth'),
-            this.hooks.on(sessionClosed, (session) => anonymous.sessionClosed(session), 'auth'),
-          ]
+    const undo = [this.hooks.on(cachesCleared, () => this.#clearCaches(), 'auth')]
+    if (anonymous !== undefined) {
+      undo.push(
+        this.hooks.on(sessionOpened, (session) => anonymous.sessionOpened(session), 'auth'),
+        this.hooks.on(sessionClosed, (session) => anonymous.sessionClosed(session), 'auth'),
+      )
+    }
+    this.#undo = undo
+  }
+
+  #clearCaches(): void {
+    this.bans.clearCache()
+    for (const backend of this.#backends) backend.clearCache?.()
   }
 
   /** `before` is what the host had until now: its guests stay. Rejects when a database does not answer. */

@@ -71,6 +71,13 @@ export class InternalBackend implements Backend {
     return new InternalBackend(parts, settings, await parts.table.hasPlain())
   }
 
+  clearCache(): void {
+    // What is being read right now is not kept either.
+    this.#writes++
+    this.#verified?.clear()
+    this.#rows?.clear()
+  }
+
   async exists(local: Localpart): Promise<boolean> {
     return (await this.#read(local)) !== undefined
   }

@@ -57,6 +57,11 @@ export class VerifiedPasswords {
     this.#entries.set(local, this.#digest(local, password, against))
   }
 
+  clear(): void {
+    this.#generation++
+    this.#entries.clear()
+  }
+
   forget(local: string): void {
     this.#generation++
     this.#entries.delete(local)

@@ -1,5 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { accounts } from '../core/account.ts'
+import { cachesCleared } from '../core/caches.ts'
 import type { Command } from '../core/command.ts'
 import { CommandError, defineCommand } from '../core/command.ts'
 import { currentConfig } from '../core/current-config.ts'
@@ -52,6 +53,17 @@ export const serverCommands: readonly Command[] = [
     run: async (_args, context) => {
       const problems = await context.service(serverControl).reload()
       if (problems !== undefined) throw new CommandError('error', problems)
+      return done
+    },
+  }),
+  defineCommand({
+    name: 'clear_cache',
+    tags: ['server'],
+    summary: 'Forget what is kept in memory to save reading the databases',
+    result: 'rescode',
+    run: (_args, context) => {
+      const all = context.service(hosts)
+      for (const name of all.names) all.get(name).hooks.emit(cachesCleared)
       return done
     },
   }),

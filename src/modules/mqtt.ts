@@ -1,4 +1,5 @@
 import { accountRemoved } from '../core/account.ts'
+import { cachesCleared } from '../core/caches.ts'
 import { configReloaded } from '../core/current-config.ts'
 import { defineModule } from '../core/module.ts'
 import {
@@ -191,6 +192,7 @@ export const mqtt = defineModule({
     for (const command of mqttCommands) ctx.command(command)
     ctx.on(accountRemoved, (account) => broker.endSessionsOf(account, 'Account removed'))
     ctx.on(configReloaded, () => broker.accessChanged())
+    ctx.on(cachesCleared, () => broker.clearCache())
     return broker
   },
   reload(ctx, before) {

@@ -190,6 +190,12 @@ export class Broker {
     return new Route(this.#matches.of(topic), bytes)
   }
 
+  /** What was worked out and kept is worked out anew. Retained messages are in memory whole: that is no cache. */
+  clearCache(): void {
+    this.#matches.forgetAll()
+    this.accessChanged()
+  }
+
   /** Who is subscribed to a topic. */
   matchesOf(topic: TopicName): Matches {
     return this.#matches.refresh(this.#matches.of(topic))

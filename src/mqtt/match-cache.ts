@@ -30,7 +30,7 @@ export class MatchCache implements MatchVisitor<Subscriber> {
     const found = this.#byTopic.get(topic)
     if (found !== undefined) return found
     if (topic.length > maxTopicLength) return new Matches(topic)
-    if (this.#byTopic.size >= maxTopics) this.#forgetAll()
+    if (this.#byTopic.size >= maxTopics) this.forgetAll()
     const matches = new Matches(topic)
     this.#byTopic.set(topic, matches)
     return matches
@@ -88,12 +88,12 @@ export class MatchCache implements MatchVisitor<Subscriber> {
   #count(matches: Matches, targets: number): void {
     this.#targetCount += targets - matches.targets.length
     if (this.#targetCount <= maxTargets) return
-    this.#forgetAll()
+    this.forgetAll()
     this.#byTopic.set(matches.topic, matches)
     this.#targetCount = targets
   }
 
-  #forgetAll(): void {
+  forgetAll(): void {
     for (const matches of this.#byTopic.values()) matches.clear()
     this.#byTopic.clear()
     this.#targetCount = 0

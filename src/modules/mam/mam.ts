@@ -1,5 +1,6 @@
 import { accountRemoved } from '../../core/account.ts'
 import { subjectOf } from '../../core/access.ts'
+import { cachesCleared } from '../../core/caches.ts'
 import { defineModule } from '../../core/module.ts'
 import { access } from '../../core/shared.ts'
 import { messageArchived, stanzaSent } from '../../xmpp/hooks.ts'
@@ -44,6 +45,7 @@ export const mam = defineModule({
     if (hooks === undefined) throw new Error(`The host "${ctx.host}" has no XMPP router`)
     const table = new ArchiveTable(ctx.store)
     const preferences = new PreferencesTable(ctx.store, ctx.options, ctx.clock)
+    ctx.on(cachesCleared, () => preferences.clearCache())
     const archive = new Archive({
       table,
       preferences,

@@ -75,6 +75,12 @@ export class PreferencesTable {
     this.#cache = createCache(options, clock)
   }
 
+  clearCache(): void {
+    // What is being read right now is not kept either.
+    this.#writes++
+    this.#cache?.clear()
+  }
+
   /** Undefined when they are not in memory. */
   cached(local: string): { readonly value: Preferences | undefined } | undefined {
     return this.#cache?.get(local)

@@ -62,6 +62,10 @@ export class OfflineMessages {
     this.#expired = counter('expired', 'Kept messages that were not wanted any more')
   }
 
+  clearCache(): void {
+    this.#counts?.clear()
+  }
+
   /** For `messageUndeliverable`: resolves when the message is durable. */
   store(
     message: Message,

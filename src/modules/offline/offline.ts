@@ -1,4 +1,5 @@
 import { accountRemoved } from '../../core/account.ts'
+import { cachesCleared } from '../../core/caches.ts'
 import { defineModule } from '../../core/module.ts'
 import { shapers } from '../../core/shared.ts'
 import { messageUndeliverable, presenceChanged, presenceUnavailable } from '../../xmpp/hooks.ts'
@@ -35,6 +36,7 @@ export const offline = defineModule({
       metrics: ctx.metrics,
       options: ctx.options,
     })
+    ctx.on(cachesCleared, () => messages.clearCache())
     ctx.advertise('msgoffline', { on: ['host', 'account'] })
     ctx.on(messageUndeliverable, (message, account) => messages.store(message, account))
     // XEP-0160 §2, step 5

@@ -1,4 +1,5 @@
 import { accountRemoved } from '../../core/account.ts'
+import { cachesCleared } from '../../core/caches.ts'
 import { defineModule } from '../../core/module.ts'
 import type { ModuleContext } from '../../core/module.ts'
 import { access } from '../../core/shared.ts'
@@ -50,6 +51,7 @@ export const roster = defineModule({
     const rosters = new Rosters(table, ctx.options, ctx.clock, (account, before, after) => {
       hooks?.emit(contactChanged, account, before.jid, contactOfItem(before), contactOfItem(after))
     })
+    ctx.on(cachesCleared, () => rosters.clearCache())
     const presence = new RosterPresence(routes, rosters, ctx.log)
     const parts = {
       router: routes,

@@ -60,6 +60,11 @@ export class Rosters {
     this.#onChange = onChange
   }
 
+  /** The rosters of those who are there stay. */
+  clearCache(): void {
+    this.#cache?.clear()
+  }
+
   /** The roster if it is in memory. */
   find(account: BareJid): RosterItems | undefined {
     return this.#held.get(account)?.items ?? this.#cache?.get(account)
