@@ -72,6 +72,8 @@ class HttpAcceptor implements StreamAcceptor {
     socket.on('close', this.#onClose)
     this.#sweep ??= this.#context.clock.every(sweepMs, () => this.#checkTimes())
     this.#server.emit('connection', socket)
+    // Behind a PROXY header the socket stands still, and what came with the header waits in it.
+    socket.resume()
   }
 
   reload(options: HttpOptions): void {
