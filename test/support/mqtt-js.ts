@@ -12,6 +12,8 @@ export const levels = [4, 5] as const
 export interface JsOptions extends IClientOptions {
   readonly way?: Way
   readonly user?: string
+  /** By another method than a password. */
+  readonly withoutPassword?: boolean
 }
 
 /** mqtt.js, which goes its way until the test ends. */
@@ -44,7 +46,7 @@ export class JsClient implements AsyncDisposable {
   }
 
   /** What the next event of that name comes with. */
-  next<E extends 'close' | 'connect' | 'disconnect' | 'packetreceive' | 'packetsend'>(
+  next<E extends 'close' | 'connect' | 'disconnect' | 'error' | 'packetreceive' | 'packetsend'>(
     event: E,
   ): Promise<Parameters<MqttClientEventCallbacks[E]>[0]> {
     return new Promise((resolve) => {
@@ -78,13 +80,13 @@ export class JsClient implements AsyncDisposable {
 
 function settingsOf(
   server: FieldServer,
-  { way = 'mqtt', user = 'juliet', ...options }: JsOptions,
+  { way = 'mqtt', user = 'juliet', withoutPassword = false, ...options }: JsOptions,
 ): { url: string; settings: IClientOptions } {
   return {
     url: server.url(way),
     settings: {
       username: `${user}@localhost`,
-      password,
+      ...(!withoutPassword && { password }),
       protocolVersion: 5,
       reconnectPeriod: 0,
       ca: server.ca,

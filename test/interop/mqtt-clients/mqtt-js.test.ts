@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { freePort } from '../../support/ejabberd.ts'
-import { FieldServer, ways } from '../../support/field-server.ts'
+import { FieldServer, password, ways } from '../../support/field-server.ts'
 import { JsClient, levels } from '../../support/mqtt-js.ts'
 import { Folder } from '../../support/process.ts'
+import { ScramClient } from '../../support/scram-client.ts'
 import { TestClock } from '../../support/server.ts'
 
 const qosLevels = [0, 1, 2] as const
@@ -286,6 +287,40 @@ suite('mqtt.js with MQTT 5', () => {
       lines.map((line) => Number(line.slice(2, -2))).sort((a, b) => a - b),
       numbers,
     )
+  })
+
+  test('signs in by SCRAM, and sees that the server knows its keys (MQTT5 4.12)', async () => {
+    await using server = await FieldServer.start()
+    const method = 'SCRAM-SHA-256'
+    for (const secret of [password, 'wrong']) {
+      const scram = new ScramClient({ hash: 'sha256', userName: 'juliet', password: secret })
+      await using js = JsClient.start(server, {
+        clientId: 'scram',
+        withoutPassword: true,
+        properties: { authenticationMethod: method, authenticationData: scram.first() },
+      })
+      js.client.handleAuth = ({ properties = {} }, answer) => {
+        const { authenticationData = Buffer.alloc(0) } = properties
+        answer(undefined, {
+          cmd: 'auth',
+          reasonCode: 0x18,
+          properties: {
+            authenticationMethod: method,
+            authenticationData: scram.final(authenticationData),
+          },
+        })
+      }
+      if (secret === password) {
+        const { properties } = await js.next('connect')
+        assert.ok(scram.accepts(properties?.authenticationData ?? Buffer.alloc(0)))
+        await js.client.subscribeAsync('t', { qos: 1 })
+        await js.client.publishAsync('t', 'x', { qos: 1 })
+        assert.deepEqual(await js.inbox.take(1), ['t=x 1'])
+      } else {
+        const error = await js.next('error')
+        assert.match(String(error), /Not authorized|Bad User Name/)
+      }
+    }
   })
 
   test('pings, and is answered', async () => {
