@@ -89,8 +89,16 @@ export function continueRetained(connection: Connection): void {
   const nowMs = broker.nowMs()
   let search: RetainedSearch | undefined
   const visit = (_topic: TopicName, message: Message): void => {
-    if (search === undefined || search.left <= 0 || message.isExpired(nowMs)) return
+    if (search === undefined || search.left < 0 || message.isExpired(nowMs)) return
     search.left -= 1
+    if (search.left < 0) {
+      // One more than may be sent: nobody would know why the rest is missing.
+      broker.log.warn(
+        { jid: session.key, filter: search.subscription.filter },
+        'There are more retained messages than match_retained_limit, the rest is not sent',
+      )
+      return
+    }
     const qos = search.qos < message.qos ? search.qos : message.qos
     // MQTT5 3.3.1-8: the flag says that it is an old message.
     deliver(broker, session, message, qos, true, search.identifiers)
@@ -105,7 +113,7 @@ export function continueRetained(connection: Connection): void {
       return
     }
     const hasMore = search.cursor.slice(1, visit)
-    if (!hasMore || search.left <= 0) broker.sessions.retainedSent(search.subscription)
+    if (!hasMore || search.left < 0) broker.sessions.retainedSent(search.subscription)
   }
   connection.isSearching = true
   setImmediate(resume, connection)

@@ -81,6 +81,14 @@ test('no more are sent for one filter than match_retained_limit', async () => {
   await client.subscribe('#')
   assert.equal((await receive(client, 5)).length, 5)
   await client.hearsNothing()
+  // Told once, and only where something is missing.
+  await client.unsubscribe('#')
+  for (let i = 5; i < 8; i++) await client.publish(`a/${i}`, '', { qos: 1, retain: true })
+  await client.subscribe('#')
+  await receive(client, 5)
+  await client.hearsNothing()
+  const lines = server.logged.filter((line) => line.includes('match_retained_limit'))
+  assert.equal(lines.length, 1)
 })
 
 test('many are sent as fast as the client takes them', async () => {
