@@ -39,6 +39,7 @@ export interface MessageBody {
 }
 
 const aliasBytes = 3
+const largePayloadBytes = 16_384
 /** What a message costs beside its bytes, roughly. */
 const overheadBytes = 160
 
@@ -68,7 +69,9 @@ export class Message implements MessageBody {
   isRefused = false
   /** Set while it is measured how long it takes; see latency.ts. */
   sample: Sample | undefined = undefined
-  #templates: PublishTemplate[] | undefined
+  #template: PublishTemplate | undefined
+  /** Where more kinds of packets are needed. */
+  #others: PublishTemplate[] | undefined
 
   constructor(content: MessageBody) {
     this.topic = content.topic
@@ -146,6 +149,11 @@ export class Message implements MessageBody {
     return this.body.length - this.propertiesLength
   }
 
+  /** The payload is not copied for each subscriber. */
+  get isLarge(): boolean {
+    return this.payloadLength >= largePayloadBytes
+  }
+
   /** What it weighs in a queue. */
   get weight(): number {
     return this.body.length + this.topic.length + overheadBytes
@@ -173,32 +181,54 @@ export class Message implements MessageBody {
     return readProperties(cursor, new PropertyReader(cursor), 'publish')
   }
 
-  /** The packet for subscribers of this kind; the same one at each call until `forgetPackets`. */
+  /** The packet for subscribers of this kind; the same one at each call until `forgetPackets`, not to be used after it. */
   packet(version: ProtocolVersion, qos: QoS, retain: boolean): PublishTemplate {
     // PUBLISH is the same in MQTT 3.1 and 3.1.1.
     const format = version === 5 ? 5 : 4
-    const templates = (this.#templates ??= [])
-    for (const template of templates) {
-      if (template.qos === qos && template.retain === retain && template.version === format) {
-        return template
-      }
+    const template = this.#template
+    if (template === undefined) {
+      this.#template = this.#borrow().encode(format, qos, retain, this)
+      return this.#template
     }
-    const { body, propertiesLength } = this
-    const template = new PublishTemplate(
-      format,
-      qos,
-      retain,
-      encodeUtf8(this.topic),
-      body.subarray(0, propertiesLength),
-      this.expiryAt,
-      body.subarray(propertiesLength),
-    )
-    templates.push(template)
-    return template
+    if (isFor(template, format, qos, retain)) return template
+    for (const other of this.#others ?? []) if (isFor(other, format, qos, retain)) return other
+    const fresh = this.#borrow().encode(format, qos, retain, this)
+    if (this.#others === undefined) this.#others = [fresh]
+    else this.#others.push(fresh)
+    return fresh
   }
 
   /** Lets the encoded packets go: the message may have to wait for long. */
   forgetPackets(): void {
-    this.#templates = undefined
+    if (this.#template === undefined) return
+    giveBack(this.#template)
+    for (const other of this.#others ?? []) giveBack(other)
+    this.#template = undefined
+    this.#others = undefined
   }
+
+  /** Packets of large messages are kept by transports, and so belong to nobody else afterwards. */
+  #borrow(): PublishTemplate {
+    if (this.isLarge) return new PublishTemplate()
+    return spare.pop() ?? new PublishTemplate(new Uint8Array(spareBytes))
+  }
+}
+
+function isFor(
+  template: PublishTemplate,
+  version: ProtocolVersion,
+  qos: QoS,
+  retain: boolean,
+): boolean {
+  return template.qos === qos && template.retain === retain && template.version === version
+}
+
+/** Templates that no message uses: one is enough for most that happens. */
+const spare: PublishTemplate[] = []
+const maxSpare = 16
+/** Larger ones are used once. */
+const spareBytes = 4096
+
+function giveBack(template: PublishTemplate): void {
+  if (template.bytes.length === spareBytes && spare.length < maxSpare) spare.push(template)
 }

@@ -3,8 +3,8 @@ import type { Message } from './message.ts'
 import type { QoS } from './packet/packet-type.ts'
 import type { PublishTemplate, PublishVariation } from './packet/publish-template.ts'
 
-/** Payloads from this size on are not copied for each subscriber. */
-const sharedPayloadBytes = 16_384
+/** Small packets are copied into the transport's batch before the next one comes. */
+const scratch = new Uint8Array(4096)
 
 /**
  * Writes one PUBLISH to a connection. False when the packet is larger than its client takes: then it must not be sent, and
@@ -26,26 +26,26 @@ export function sendMessage(
       return sendVariation(connection, template, message, packetId, dup, identifiers)
     }
   }
-  const { bytes, packetIdOffset } = template
+  const { bytes, byteLength, packetIdOffset } = template
   // MQTT5 3.1.2-24.
-  if (bytes.length > connection.maximumPacketSize) return false
+  if (byteLength > connection.maximumPacketSize) return false
   const { transport } = connection
-  if (qos === 0) transport.write(bytes)
-  else {
+  if (qos > 0) {
     // The template is ours, and its head is copied before the next one changes it.
     const first = bytes[0] ?? 0
     // MQTT5 3.3.1-1, 3.3.1-3.
     bytes[0] = dup ? first | 0x08 : first & 0xf7
     bytes[packetIdOffset] = packetId >>> 8
     bytes[packetIdOffset + 1] = packetId & 0xff
-    const payload = message.payloadLength
-    if (payload < sharedPayloadBytes) transport.writeCopy(bytes, 0, bytes.length)
-    else {
-      transport.writeCopy(bytes, 0, bytes.length - payload)
-      transport.write(bytes.subarray(bytes.length - payload))
-    }
   }
-  connection.countSent(bytes.length, qos)
+  if (!message.isLarge) transport.writeCopy(bytes, 0, byteLength)
+  else if (qos === 0) transport.write(bytes)
+  else {
+    const payloadAt = byteLength - message.payloadLength
+    transport.writeCopy(bytes, 0, payloadAt)
+    transport.write(bytes.subarray(payloadAt))
+  }
+  connection.countSent(byteLength, qos)
   if (message.sample !== undefined && !dup) message.sample.sent()
   return true
 }
@@ -80,9 +80,14 @@ function sendVariation(
   }
   // MQTT5 3.1.2-24.
   if (length > connection.maximumPacketSize) return false
-  const packet = new Uint8Array(length)
-  template.copyVariation(packet, 0, variation)
-  connection.transport.write(packet)
+  if (length <= scratch.length) {
+    template.copyVariation(scratch, 0, variation)
+    connection.transport.writeCopy(scratch, 0, length)
+  } else {
+    const packet = new Uint8Array(length)
+    template.copyVariation(packet, 0, variation)
+    connection.transport.write(packet)
+  }
   connection.countSent(length, template.qos)
   if (message.sample !== undefined && !dup) message.sample.sent()
   return true

@@ -201,3 +201,21 @@ test('drops subscription identifiers that a server sent to a bridge', () => {
   const got = copy(receive(bridged, 5, 5, 0), { packetId: 0, dup: false })
   assert.deepEqual(got.properties, forwarded)
 })
+
+test('is used again for another message, larger or smaller', () => {
+  const template = new PublishTemplate(new Uint8Array(64))
+  const packets = [
+    ['a', 10],
+    ['a/longer/topic', 100],
+    ['ä', 1],
+  ] as const
+  for (const [topic, size] of packets) {
+    const payload = new Uint8Array(size).fill(size)
+    const source = { topic, body: payload, propertiesLength: 0, expiryAt: -1 }
+    template.encode(4, 1, false, source)
+    const target = new Uint8Array(template.byteLength)
+    template.copyTo(target, 0, 7, false)
+    const expected = { ...message, topic, payload, qos: 1, retain: false, packetId: 7 } as const
+    assert.deepEqual(target, encodePacket(expected, 4))
+  }
+})

@@ -4,7 +4,7 @@ import type { ProtocolVersion, QoS } from './packet-type.ts'
 import { propertyTable, writePropertyValues } from './properties.ts'
 import type { PublishView } from './publish-view.ts'
 import { packetBytes, variableByteIntegerLength } from './size.ts'
-import { decodeUtf8, encodeUtf8 } from './utf8.ts'
+import { decodeUtf8, utf8Length, writeUtf8 } from './utf8.ts'
 import { writeVariableByteInteger, Writer } from './writer.ts'
 
 /** What may differ between the copies of one template. */
@@ -21,67 +21,79 @@ export interface PublishVariation {
   readonly omitTopic?: boolean
 }
 
+/** What a template encodes: property values as they stand on the wire, and behind them the payload. */
+export interface PublishSource {
+  readonly topic: string
+  /** Property values without their length, topic alias and subscription identifiers, then the payload. */
+  readonly body: Uint8Array
+  readonly propertiesLength: number
+  /** Offset of the message expiry property in `body`, or -1. */
+  readonly expiryAt: number
+}
+
 /**
  * One message for a group of subscribers whose packets are the same but for the packet identifier, DUP,
- * and a few properties: encoded once, copied and patched for each. The template owns its bytes.
+ * and a few properties: encoded once, copied and patched for each. The template owns its bytes, and may be
+ * used again for another message: small arrays are dearer to make than to fill.
  *
  * QoS and retain are the group's: a broker makes one template for each pair that occurs.
  */
 export class PublishTemplate {
-  readonly version: ProtocolVersion
-  readonly qos: QoS
-  readonly retain: boolean
-  /** The whole packet with packet identifier 0 and without DUP; at QoS 0 ready to be sent. */
-  readonly bytes: Uint8Array
+  version: ProtocolVersion = 5
+  qos: QoS = 0
+  retain = false
+  /** The whole packet with packet identifier 0 and without DUP, in the first `byteLength` bytes; at QoS 0 ready to be sent. */
+  bytes: Uint8Array
+  byteLength = 0
   /** Where the two bytes of the packet identifier stand, or 0 at QoS 0. */
-  readonly packetIdOffset: number
+  packetIdOffset = 0
   /** Where the topic's length stands: the size of the fixed header. */
-  readonly #topicOffset: number
+  #topicOffset = 0
   /** Where the property values stand; the Property Length ends here. */
-  readonly #propertiesOffset: number
-  readonly #payloadOffset: number
+  #propertiesOffset = 0
+  #payloadOffset = 0
   /** Where the four bytes of the message expiry interval stand, or 0. */
-  readonly #expiryOffset: number
+  #expiryOffset = 0
 
-  /**
-   * `topic` is the name's UTF-8; `properties` are encoded values without their length and without topic
-   * alias and subscription identifiers, `expiryAt` the offset among them of the message expiry property,
-   * or -1. All is copied. MQTT 3 leaves the properties out.
-   */
-  constructor(
-    version: ProtocolVersion,
-    qos: QoS,
-    retain: boolean,
-    topic: Uint8Array,
-    properties: Uint8Array,
-    expiryAt: number,
-    payload: Uint8Array,
-  ) {
+  /** Encodes into `bytes` when they are large enough, else into new ones of just the size. */
+  constructor(bytes: Uint8Array = noBytes) {
+    this.bytes = bytes
+  }
+
+  /** Copies all; MQTT 3 leaves the properties out. */
+  encode(version: ProtocolVersion, qos: QoS, retain: boolean, source: PublishSource): this {
+    const { topic, body, propertiesLength, expiryAt } = source
     this.version = version
     this.qos = qos
     this.retain = retain
-    const listLength = version === 5 ? properties.length : 0
+    const topicLength = utf8Length(topic)
+    const listLength = version === 5 ? propertiesLength : 0
     const lengthBytes = version === 5 ? variableByteIntegerLength(listLength) : 0
-    const remaining =
-      2 + topic.length + (qos > 0 ? 2 : 0) + lengthBytes + listLength + payload.length
-    const bytes = new Uint8Array(packetBytes(remaining))
+    const payloadLength = body.length - propertiesLength
+    const remaining = 2 + topicLength + (qos > 0 ? 2 : 0) + lengthBytes + listLength + payloadLength
+    const byteLength = packetBytes(remaining)
+    if (this.bytes.length < byteLength) this.bytes = new Uint8Array(byteLength)
+    this.byteLength = byteLength
+    const { bytes } = this
     bytes[0] = 0x30 | (qos << 1) | (retain ? 1 : 0)
     let at = writeVariableByteInteger(bytes, 1, remaining)
     this.#topicOffset = at
-    bytes[at] = topic.length >>> 8
-    bytes[at + 1] = topic.length & 0xff
-    bytes.set(topic, at + 2)
-    at += 2 + topic.length
+    bytes[at] = topicLength >>> 8
+    bytes[at + 1] = topicLength & 0xff
+    at = writeUtf8(topic, bytes, at + 2)
     // MQTT5 2.2.1-2.
     this.packetIdOffset = qos > 0 ? at : 0
-    if (qos > 0) at += 2
+    if (qos > 0) {
+      bytes[at++] = 0
+      bytes[at++] = 0
+    }
     if (version === 5) at = writeVariableByteInteger(bytes, at, listLength)
     this.#propertiesOffset = at
     this.#expiryOffset = version === 5 && expiryAt >= 0 ? at + expiryAt + 1 : 0
-    if (version === 5) bytes.set(properties, at)
     this.#payloadOffset = at + listLength
-    bytes.set(payload, this.#payloadOffset)
-    this.bytes = bytes
+    const isWhole = listLength === propertiesLength
+    bytes.set(isWhole ? body : body.subarray(propertiesLength), at)
+    return this
   }
 
   /**
@@ -101,18 +113,21 @@ export class PublishTemplate {
       const name = topic === undefined ? received.topic : decodeUtf8(topic, 0, topic.length)
       return PublishTemplate.fromPublish({ ...received, topic: name }, version, qos, retain)
     }
-    const { bytes, propertiesStart, propertiesEnd, topicAliasAt } = view
-    let properties = bytes.subarray(propertiesStart, propertiesEnd)
+    const { bytes, propertiesStart, end, topicAliasAt } = view
+    let body = bytes.subarray(propertiesStart, end)
+    let propertiesLength = view.propertiesEnd - propertiesStart
     let expiryAt = view.messageExpiryAt < 0 ? -1 : view.messageExpiryAt - propertiesStart
-    if (topicAliasAt >= 0 && version === 5) {
+    if (topicAliasAt >= 0) {
       const aliasAt = topicAliasAt - propertiesStart
-      const rest = copyOf(properties, 0, properties.length - aliasBytes)
-      rest.set(properties.subarray(aliasAt + aliasBytes), aliasAt)
-      properties = rest
+      const rest = copyOf(body, 0, body.length - aliasBytes)
+      rest.set(body.subarray(aliasAt + aliasBytes), aliasAt)
+      body = rest
+      propertiesLength -= aliasBytes
       if (expiryAt > aliasAt) expiryAt -= aliasBytes
     }
-    const name = topic ?? bytes.subarray(view.topicStart, view.topicEnd)
-    return new PublishTemplate(version, qos, retain, name, properties, expiryAt, view.payload())
+    const name = topic === undefined ? view.topic() : decodeUtf8(topic, 0, topic.length)
+    const source = { topic: name, body, propertiesLength, expiryAt }
+    return new PublishTemplate().encode(version, qos, retain, source)
   }
 
   /** A template of a message made by the server, by its topic, payload and properties. */
@@ -132,37 +147,30 @@ export class PublishTemplate {
     const first = messageExpiryInterval === undefined ? rest : { messageExpiryInterval, ...rest }
     const counter = new Writer(undefined, 0)
     writePropertyValues(counter, first)
-    const properties = new Uint8Array(counter.offset)
-    writePropertyValues(new Writer(properties, 0), first)
-    return new PublishTemplate(
-      version,
-      qos,
-      retain,
-      encodeUtf8(message.topic),
-      properties,
-      messageExpiryInterval === undefined ? -1 : 0,
-      message.payload,
-    )
+    const propertiesLength = counter.offset
+    const body = new Uint8Array(propertiesLength + message.payload.length)
+    writePropertyValues(new Writer(body, 0), first)
+    body.set(message.payload, propertiesLength)
+    const expiryAt = messageExpiryInterval === undefined ? -1 : 0
+    const source = { topic: message.topic, body, propertiesLength, expiryAt }
+    return new PublishTemplate().encode(version, qos, retain, source)
   }
 
-  /** Size of a copy without variation of its properties. */
-  get byteLength(): number {
-    return this.bytes.length
-  }
-
-  get payload(): Uint8Array {
-    return this.bytes.subarray(this.#payloadOffset)
+  /** The packet alone. */
+  get #packet(): Uint8Array {
+    const { bytes, byteLength } = this
+    return bytes.length === byteLength ? bytes : bytes.subarray(0, byteLength)
   }
 
   /** Copies the packet into `target` at `offset` and returns the offset behind; there must be room. */
   copyTo(target: Uint8Array, offset: number, packetId: number, dup: boolean): number {
-    target.set(this.bytes, offset)
+    target.set(this.#packet, offset)
     if (this.packetIdOffset > 0) {
       target[offset + this.packetIdOffset] = packetId >>> 8
       target[offset + this.packetIdOffset + 1] = packetId & 0xff
       if (dup) target[offset] = 0x38 | (this.qos << 1) | (this.retain ? 1 : 0)
     }
-    return offset + this.bytes.length
+    return offset + this.byteLength
   }
 
   /** Size of a copy with this variation. */
@@ -207,11 +215,11 @@ export class PublishTemplate {
       target[at++] = propertyTable.subscriptionIdentifiers.id
       at = writeVariableByteInteger(target, at, identifier)
     }
-    target.set(bytes.subarray(this.#propertiesOffset), at)
+    target.set(bytes.subarray(this.#propertiesOffset, this.byteLength), at)
     if (expiry !== undefined) {
       writeU32(target, at + this.#expiryOffset - this.#propertiesOffset, expiry)
     }
-    return at + bytes.length - this.#propertiesOffset
+    return at + this.byteLength - this.#propertiesOffset
   }
 
   get #topicEnd(): number {
@@ -238,13 +246,14 @@ export class PublishTemplate {
       (this.qos > 0 ? 2 : 0) +
       (this.version === 5 ? variableByteIntegerLength(kept + added) : 0) +
       added +
-      this.bytes.length -
+      this.byteLength -
       this.#propertiesOffset
     )
   }
 }
 
 const aliasBytes = 3
+const noBytes = new Uint8Array(0)
 
 function writeU32(target: Uint8Array, offset: number, value: number): void {
   target[offset] = value >>> 24
