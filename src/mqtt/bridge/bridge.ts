@@ -243,6 +243,14 @@ export class Bridge implements LinkOwner {
     return this.#local
   }
 
+  /**
+   * A session that the remote broker has and we know nothing of is not ours. In MQTT 3.1.1 a clean session ends with its
+   * connection (MQTT3 3.1.2-6): there nothing is cleaned, or what comes during the first break would be lost.
+   */
+  get #isStranger(): boolean {
+    return this.settings.endpoint.version === 5 && this.#memory.subscribed === undefined
+  }
+
   #connect(): void {
     this.#become('connecting')
     const { endpoint, tls } = this.settings
@@ -270,8 +278,7 @@ export class Bridge implements LinkOwner {
     this.#link = new Link({
       settings,
       clientId: settings.clientId ?? this.#memory.clientId,
-      // A session that it has and we know nothing of would not be ours.
-      cleanStart: settings.cleanStart || this.#memory.subscribed === undefined,
+      cleanStart: settings.cleanStart || this.#isStranger,
       tellsBridge,
       receiveMaximum: broker.settings.receiveMaximum,
       transport,
