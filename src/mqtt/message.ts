@@ -11,7 +11,6 @@ import {
 import { PublishTemplate } from './packet/publish-template.ts'
 import type { PublishView } from './packet/publish-view.ts'
 import { variableByteIntegerLength } from './packet/size.ts'
-import { encodeUtf8 } from './packet/utf8.ts'
 import { Writer, writeVariableByteInteger } from './packet/writer.ts'
 import type { TopicName } from './topic.ts'
 
