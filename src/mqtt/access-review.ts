@@ -90,8 +90,8 @@ export class AccessReview {
         broker.sessions.unsubscribe(session, subscription.filter)
         broker.hooks.emit(mqttUnsubscribe, clientOf(session), subscription.filter)
       } else if (allowed < subscription.qos) {
-        const { filter, number } = subscription
-        const lowered = { ...subscription, qos: allowed }
+        const { filter, number, noLocal, retainAsPublished, identifier } = subscription
+        const lowered = { qos: allowed, noLocal, retainAsPublished, identifier }
         broker.sessions.subscribe(new Subscription(session, filter, lowered, number))
       }
       yield

@@ -102,24 +102,24 @@ function targetOf(
   what: CommandValue | undefined,
 ): { readonly kind: BanKind; readonly value: string } {
   const text = String(what)
-  switch (type) {
+  switch (String(type)) {
     case 'account': {
       const [user = '', domain = broker.host] = text.split('@')
       const jid = parseJidParts(user, domain, '')
       if (!jid.ok || user === '' || domainpart(jid.value) !== broker.host) {
         throw new CommandError('error', `"${text}" is no account of ${broker.host}`)
       }
-      return { kind: type, value: jid.value }
+      return { kind: 'account', value: jid.value }
     }
     case 'client': {
       const resource = prepResource(text)
       if (!resource.ok) throw new CommandError('error', `"${text}" is no client identifier`)
-      return { kind: type, value: resource.value }
+      return { kind: 'client', value: resource.value }
     }
     case 'address': {
       const network = parseCidr(text)
       if (!network.ok) throw new CommandError('error', `"${text}" is no address or network`)
-      return { kind: type, value: formatCidr(network.value) }
+      return { kind: 'address', value: formatCidr(network.value) }
     }
     default:
       throw new CommandError('error', 'The type must be account, client or address')

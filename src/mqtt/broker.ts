@@ -15,7 +15,7 @@ import { Authorization } from './authorization.ts'
 import type { Client } from './client.ts'
 import type { Bans } from './bans.ts'
 import type { Connection } from './connection.ts'
-import { stop } from './connection.ts'
+import { stop } from './stop.ts'
 import { mqttPublish, mqttSessionClosed, mqttSessionOpened } from './hooks.ts'
 import type { Publisher } from './hooks.ts'
 import { Ledger } from './ledger.ts'
@@ -106,8 +106,8 @@ export class Broker {
   readonly sessions: Sessions
   readonly journal: Journal
   readonly retained: RetainedMessages
-  readonly accessReview = new AccessReview(this)
   readonly sys: SysTopics
+  readonly accessReview = new AccessReview(this)
   /** Rises when decisions about access may have changed. */
   accessVersion = 0
   #settings: BrokerSettings

@@ -20,6 +20,8 @@ import type { RateLimit } from './rate-limit.ts'
 import { continueRetained } from './retained-delivery.ts'
 import type { Route, RouteCache } from './route.ts'
 import type { Session } from './session.ts'
+import type { Stop } from './stop.ts'
+import { stop } from './stop.ts'
 import type { Log } from '../core/log.ts'
 
 /** What the connections of one listener have in common. */
@@ -33,10 +35,6 @@ export interface ListenerProfile {
   /** Absent where connections do not come from outside. */
   readonly limits?: ListenerLimits
 }
-
-/** Why a connection is not read; each reason goes on until whoever gave it takes it back. */
-export const stop = { signIn: 1, journal: 2, backlog: 4, rate: 8 } as const
-export type Stop = (typeof stop)[keyof typeof stop]
 
 export type Acknowledgement =
   | typeof PacketType.puback

@@ -25,7 +25,7 @@ const options = {
   ),
   tls_verify: flag(
     false,
-    'Ask for a client certificate. Without a password its common name is the account.',
+    'Ask for a client certificate. Without a password its XMPP address or common name is the account.',
   ),
 }
 

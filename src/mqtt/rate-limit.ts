@@ -1,7 +1,7 @@
 import type { Rate } from '../core/options/shaper-types.ts'
 import { TokenBucket } from '../core/shaper.ts'
 import type { Connection } from './connection.ts'
-import { stop } from './connection.ts'
+import { stop } from './stop.ts'
 import type { Rates } from './limits.ts'
 
 /** Slows one client down: what is too fast stays in the network. */

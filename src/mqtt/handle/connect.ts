@@ -1,5 +1,5 @@
 import type { Connection } from '../connection.ts'
-import { stop } from '../connection.ts'
+import { stop } from '../stop.ts'
 import { nameOf } from '../identity.ts'
 import type { Connect } from '../packet/packet.ts'
 import { ReasonCode } from '../packet/reason-code.ts'
