@@ -34,30 +34,44 @@ async function run(count: number, seed: number): Promise<boolean> {
   const all = await findMutants(folder, mqttSpecifications, readEvidence(folder))
   const chosen = choose(all, count, new Random(seed))
   print(`${chosen.length} of ${all.length} mutants, seed ${seed}`)
-  const shown = [...new Set(chosen.flatMap(({ tests }) => tests))].sort()
-  const broken = await scratch.failures(shown)
-  if (broken.size > 0) print(`Fail anyway, and notice nothing: ${[...broken].join(', ')}`)
   const survivors: Mutant[] = []
+  const failingAnyway = new Map<string, ReadonlySet<string>>()
   for (const mutant of chosen) {
-    const failed = await scratch.with(mutant, () => firstFailure(scratch, mutant, broken))
-    if (failed === undefined) survivors.push(mutant)
-    print(`${failed === undefined ? 'SURVIVED' : 'noticed '} ${describe(mutant)}`)
-    print(`         ${failed === undefined ? mutant.statements.join(', ') : `by "${failed}"`}`)
+    const noticed = await noticedBy(scratch, mutant, failingAnyway)
+    if (noticed === undefined) survivors.push(mutant)
+    print(`${noticed === undefined ? 'SURVIVED' : 'noticed '} ${describe(mutant)}`)
+    print(`         ${noticed === undefined ? mutant.statements.join(', ') : `by "${noticed}"`}`)
   }
   print(`${chosen.length - survivors.length} of ${chosen.length} were noticed`)
   return survivors.length === 0
 }
 
-/** Of the tests that show the statements, or else of all others. */
-async function firstFailure(
+/** The test that fails because of a mutant. What fails without it as well, as `failingAnyway` remembers by file, does not count. */
+async function noticedBy(
   scratch: Scratch,
-  { tests }: Mutant,
-  known: ReadonlySet<string>,
+  mutant: Mutant,
+  failingAnyway: Map<string, ReadonlySet<string>>,
 ): Promise<string | undefined> {
-  const failed = await scratch.firstFailure(tests, known)
-  if (failed !== undefined) return failed
+  const { tests } = mutant
   const others = globSync(allTests, { cwd: scratch.folder }).filter((file) => !tests.includes(file))
-  return scratch.firstFailure(others.sort(), known)
+  // First those that show the statements.
+  for (const files of [tests, others.sort()]) {
+    for (;;) {
+      const failure = await scratch.with(mutant, () =>
+        scratch.firstFailure(
+          files,
+          ({ file, name }) => failingAnyway.get(file)?.has(name) === true,
+        ),
+      )
+      if (failure === undefined) break
+      const { file, name } = failure
+      const failing = failingAnyway.get(file) ?? (await scratch.failures(file))
+      failingAnyway.set(file, failing)
+      if (!failing.has(name)) return name
+      print(`         "${name}" fails anyway, and notices nothing`)
+    }
+  }
+  return undefined
 }
 
 function choose(all: readonly Mutant[], count: number, random: Random): readonly Mutant[] {

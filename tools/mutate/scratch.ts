@@ -12,6 +12,12 @@ import { parse } from './syntax.ts'
 /** A mutant that hangs has failed. */
 const patienceMs = 180_000
 
+/** A test that failed, in its file. */
+export interface Failure {
+  readonly file: string
+  readonly name: string
+}
+
 /** A copy of the repository in which mutants live, one at a time. */
 export class Scratch implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'linnet-mutate-'))
@@ -47,37 +53,38 @@ export class Scratch implements Disposable {
     }
   }
 
-  /** The names of all tests that fail in these files. */
-  async failures(files: readonly string[]): Promise<ReadonlySet<string>> {
+  /** The names of all tests that fail in a file. */
+  async failures(file: string): Promise<ReadonlySet<string>> {
     const failed = new Set<string>()
-    await this.#run(files, (name) => {
-      failed.add(name)
+    await this.#run([file], (failure) => {
+      failed.add(failure.name)
       return true
     })
     return failed
   }
 
-  /** The first test that fails in these files, one of `known` aside; undefined when there is none. */
+  /** The first test that fails in these files, those that `isKnown` aside; undefined when there is none. */
   async firstFailure(
     files: readonly string[],
-    known: ReadonlySet<string>,
-  ): Promise<string | undefined> {
-    let first: string | undefined
-    await this.#run(files, (name) => {
-      if (!known.has(name)) first ??= name
+    isKnown: (failure: Failure) => boolean,
+  ): Promise<Failure | undefined> {
+    let first: Failure | undefined
+    await this.#run(files, (failure) => {
+      if (!isKnown(failure)) first ??= failure
       return first === undefined
     })
     return first
   }
 
   /** Runs test files, two at a time, until `failed` does not want to go on. */
-  async #run(files: readonly string[], failed: (name: string) => boolean): Promise<void> {
+  async #run(files: readonly string[], failed: (failure: Failure) => boolean): Promise<void> {
     const left = [...files]
     const stop = new AbortController()
     const work = async (): Promise<void> => {
       for (let file = left.shift(); file !== undefined; file = left.shift()) {
-        await this.#runFile(file, stop.signal, (name) => {
-          if (!failed(name)) stop.abort()
+        const current = file
+        await this.#runFile(current, stop.signal, (name) => {
+          if (!failed({ file: current, name })) stop.abort()
         })
         if (stop.signal.aborted) return
       }
