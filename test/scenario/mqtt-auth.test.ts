@@ -89,7 +89,7 @@ suite('CONNECT with SCRAM (MQTT5 4.12)', () => {
     ['SCRAM-SHA-1', 'sha1'],
   ] as const) {
     // shows: MQTT5 4.12.0-2, 4.12.0-3, 4.12.0-5
-    test(`lets in who proves the password by ${method} (MQTT5 4.12.0-2, 4.12.0-3, 4.12.0-5)`, async () => {
+    test(`lets in who proves the password by ${method} (MQTT5 4.12.0-2, 4.12.0-5)`, async () => {
       await using server = await MqttServer.start()
       await using client = await server.connect()
       assert.equal((await signIn(client, { method, hash })).reasonCode, 0)
