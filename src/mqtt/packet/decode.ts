@@ -57,6 +57,17 @@ export interface DecoderOptions {
   readonly receiver?: 'server' | 'client'
 }
 
+/** What a decoder works with while it decodes: lent out, so that those that wait hold none. */
+class DecodingTools {
+  readonly cursor = new Cursor(noBytes, 0, 0)
+  readonly reader = new PropertyReader(this.cursor)
+  readonly view = new PublishView()
+}
+
+/** More than one is only needed where a handler's call leads to another connection's packets. */
+const spareTools: DecodingTools[] = []
+const maxSpareTools = 8
+
 const firstPartialBytes = 256
 const noBytes = new Uint8Array(0)
 
@@ -74,9 +85,7 @@ export class PacketDecoder {
   readonly #maxPausedBytes: number
   readonly #fromClient: boolean
   #version: ProtocolVersion | undefined
-  readonly #cursor = new Cursor(noBytes, 0, 0)
-  readonly #reader = new PropertyReader(this.#cursor)
-  readonly #view = new PublishView()
+  #tools: DecodingTools | undefined
   #state: 'open' | 'paused' | 'stopped' = 'open'
   #inside = false
   #malformed: Malformed | undefined
@@ -185,8 +194,13 @@ export class PacketDecoder {
 
   /** Forgets the buffer decoded last, so that neither memory nor a late reader hangs on to it. */
   #letGo(): Outcome {
-    this.#cursor.reset(noBytes, 0, 0)
-    this.#view.bytes = noBytes
+    const tools = this.#tools
+    if (tools !== undefined) {
+      this.#tools = undefined
+      tools.cursor.reset(noBytes, 0, 0)
+      tools.view.bytes = noBytes
+      if (spareTools.length < maxSpareTools) spareTools.push(tools)
+    }
     return this.#resting()
   }
 
@@ -326,7 +340,8 @@ export class PacketDecoder {
 
   #decode(bytes: Uint8Array, start: number, end: number, handler: PacketHandler): void {
     const first = bytes[start] ?? 0
-    const cursor = this.#cursor
+    const tools = (this.#tools ??= spareTools.pop() ?? new DecodingTools())
+    const { cursor, reader } = tools
     const lengthAt = start + 1
     let at = lengthAt
     while ((bytes[at] ?? 0) >= 0x80) at += 1
@@ -335,28 +350,23 @@ export class PacketDecoder {
     const type = first >> 4
     this.#inside = true
     if (type === PacketType.publish && this.#version !== undefined) {
-      if (longForm && this.#version === 5) this.#longLength()
-      const view = this.#view
-      decodePublish(
-        view,
-        cursor,
-        this.#reader,
-        start,
-        first & 0x0f,
-        this.#version,
-        this.#fromClient,
-      )
+      if (longForm && this.#version === 5) longLength(cursor)
+      const { view } = tools
+      decodePublish(view, cursor, reader, start, first & 0x0f, this.#version, this.#fromClient)
       if (cursor.fault === undefined) handler.publish(view)
     } else {
-      const packet = this.#decodeControl(first, longForm)
+      const packet = this.#decodeControl(tools, first, longForm)
       if (cursor.fault === undefined && packet !== undefined) handler.packet(packet)
     }
     this.#inside = false
     if (cursor.fault !== undefined) this.#fail(first, cursor.fault.reasonCode, cursor.fault.detail)
   }
 
-  #decodeControl(first: number, longForm: boolean): ControlPacket | undefined {
-    const cursor = this.#cursor
+  #decodeControl(
+    { cursor, reader }: DecodingTools,
+    first: number,
+    longForm: boolean,
+  ): ControlPacket | undefined {
     const kind = packetKindOf(first >> 4)
     if (kind === undefined || kind === 'publish') return undefined
     let packet: ControlPacket | undefined
@@ -368,21 +378,16 @@ export class PacketDecoder {
       if ((first & 0x0f) !== 0 && version > 3) {
         cursor.malformed('CONNECT has flags (MQTT5 2.1.3-1, MQTT3 2.2.2-2)')
       }
-      packet = decodeConnect(cursor, this.#reader, protocol)
+      packet = decodeConnect(cursor, reader, protocol)
     } else if (this.#version !== undefined) {
-      packet = decodeBody(kind, cursor, this.#reader, this.#version, this.#fromClient)
+      packet = decodeBody(kind, cursor, reader, this.#version, this.#fromClient)
     }
-    if (longForm && this.#version === 5) this.#longLength()
+    if (longForm && this.#version === 5) longLength(cursor)
     // MQTT5 3.1.2-16, 3.1.2-18.
     if (cursor.remaining > 0) {
       cursor.malformed(`${kind.toUpperCase()} is longer than its content (MQTT5 2.1.4)`)
     }
     return packet
-  }
-
-  /** MQTT 3 does not ask for the shortest form. */
-  #longLength(): void {
-    this.#cursor.malformed('Remaining Length is longer than needed (MQTT5 1.5.5-1)')
   }
 
   #fail(first: number, reasonCode: ReasonCode, detail: string): 0 {
@@ -431,6 +436,11 @@ export class PacketDecoder {
     this.#heldStart = 0
     this.#heldEnd = 0
   }
+}
+
+/** MQTT 3 does not ask for the shortest form. */
+function longLength(cursor: Cursor): void {
+  cursor.malformed('Remaining Length is longer than needed (MQTT5 1.5.5-1)')
 }
 
 /** Decodes bytes that are one whole packet, as kept in a file or a test. */
