@@ -132,6 +132,7 @@ for (const scheme of ['mqtt', 'mqtt5']) {
       await here.hearsNothing()
     })
 
+    // shows: MQTT3 7.0.0-1
     test('loses nothing and doubles nothing of QoS 2 when the connection breaks', async () => {
       await using hub = await BridgeSite.start()
       await using cable = await Cable.lay(hub.port)
