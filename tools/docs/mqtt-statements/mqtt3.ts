@@ -905,9 +905,9 @@ export const mqtt3: readonly Statement[] = [
   },
   {
     id: '7.0.0-1',
-    duty: 'client',
-    rule: 'A server that connects to others conforms as a client as well.',
-    reason: 'The broker opens no connections; a bridge is a client of the other broker.',
+    duty: 'both',
+    rule: 'A server that connects to others conforms as a client as well: the bridge does.',
+    where: ['src/mqtt/bridge/link.ts#Link'],
   },
   {
     id: '7.0.0-2',
