@@ -29,7 +29,8 @@ async function take(client: MqttClient, count: number): Promise<string[]> {
 
 for (const scheme of ['mqtt', 'mqtt5']) {
   suite(`a bridge to another Linnet by ${scheme}`, () => {
-    // shows: option mod_mqtt_bridge.servers | module mod_mqtt_bridge
+    // shows: option mod_mqtt_bridge.servers
+    // shows: module mod_mqtt_bridge
     test("hands single topics on, as ejabberd's options say", async () => {
       await using hub = await BridgeSite.start()
       await using site = await connected(
@@ -160,6 +161,9 @@ for (const scheme of ['mqtt', 'mqtt5']) {
       const [up, down] = await Promise.all([texts(there), texts(here), cuts(), ...work])
       assert.deepEqual(up, expected)
       assert.deepEqual(down, expected)
+      // All is released, too: no packet identifier stays in use for ever.
+      while ((site.status[0]?.inflight ?? 0) > 0) await here.hearsNothing()
+      assert.equal(site.status[0]?.queued, 0)
       async function cuts(): Promise<void> {
         const prober = await hub.client()
         for (let i = 0; i < 3; i++) {

@@ -58,7 +58,10 @@ export class FakeLink {
   }
 
   /** Reads CONNECT and answers it. */
-  async accept(connack: Partial<Connack> = {}, expected: Partial<Connect> = {}): Promise<Connect> {
+  async accept(
+    connack: Partial<Connack> = {},
+    expected: { readonly [K in keyof Connect]?: Connect[K] | undefined } = {},
+  ): Promise<Connect> {
     const connect = await this.receive('connect')
     for (const [name, value] of Object.entries(expected)) {
       assert.deepEqual(Reflect.get(connect, name), value, name)

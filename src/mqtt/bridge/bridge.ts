@@ -179,8 +179,7 @@ export class Bridge implements LinkOwner {
     this.#problem = ''
     this.#echoes?.prolong()
     const { version } = endpoint
-    const limits = { version, maximumPacketSize: remote.maximumPacketSize }
-    this.#local.open(link, limits, remote.isRemembered)
+    this.#local.open(link, version, remote.isRemembered)
     this.#tellRemote(link, isUp)
     this.#become('up')
     this.#parts.log.info(

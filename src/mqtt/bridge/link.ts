@@ -3,7 +3,7 @@ import type { Log } from '../../core/log.ts'
 import type { CloseReason, Transport, TransportHandler } from '../../core/transport.ts'
 import { PacketDecoder } from '../packet/decode.ts'
 import type { Outcome } from '../packet/decode.ts'
-import { encodePacket } from '../packet/encode.ts'
+import { encodePacket, fitPacket } from '../packet/encode.ts'
 import type { Connack, ControlPacket, Packet, Puback, Pubrec } from '../packet/packet.ts'
 import type { QoS } from '../packet/packet-type.ts'
 import type { PublishView } from '../packet/publish-view.ts'
@@ -420,7 +420,9 @@ export class Link implements TransportHandler, RemoteSide {
   }
 
   #send(packet: Packet): void {
-    this.#write(encodePacket(packet, this.#version))
+    // A reason string may be too long for it (MQTT5 3.2.2-15). Anything else that is ours to send is small.
+    const fitting = fitPacket(packet, this.#version, this.#remote?.maximumPacketSize ?? Infinity)
+    if (fitting !== undefined) this.#write(encodePacket(fitting, this.#version))
   }
 
   #write(bytes: Uint8Array): void {

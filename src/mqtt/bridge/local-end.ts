@@ -40,12 +40,6 @@ export interface LocalEndParts {
   readonly publisher: FullJid
 }
 
-/** What the broker is told about the remote broker. */
-export interface RemoteLimits {
-  readonly version: ProtocolVersion
-  readonly maximumPacketSize: number
-}
-
 const nowhere: PeerAddress = { ip: '', port: 0 }
 
 /**
@@ -104,15 +98,13 @@ export class LocalEnd implements Transport {
    * The remote broker is connected: its messages may come. Ours wait for `release`. If it does not remember us, what was in
    * flight begins anew.
    */
-  open(remote: RemoteSide, limits: RemoteLimits, isRemembered: boolean): void {
+  open(remote: RemoteSide, version: ProtocolVersion, isRemembered: boolean): void {
     const { connection } = this
-    const { version } = limits
     this.#remote = remote
     this.#outgoing = new PacketDecoder({ maxPacketBytes, version, receiver: 'client' })
     this.#incoming = new PacketDecoder({ maxPacketBytes, version })
     if (!isRemembered) this.#beginAnew()
     connection.version = version
-    connection.maximumPacketSize = limits.maximumPacketSize
     // What it sends is bounded by what we announced, if it knows of such things.
     connection.receiveWindow = version === 5 ? this.#broker.settings.receiveMaximum : Infinity
     connection.sendWindow = 0
