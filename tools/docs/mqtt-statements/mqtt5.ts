@@ -1366,6 +1366,12 @@ export const mqtt5: readonly Statement[] = [
     'handle/auth#answerConnect',
   ),
   rule(
+    '4.12.0-3',
+    'client',
+    'A client answers an AUTH with one that has 0x18.',
+    'handle/auth#handleAuth',
+  ),
+  rule(
     '4.12.0-4',
     'server',
     'Authentication that fails may be answered with CONNACK and 0x80 or more, and the connection ends.',
