@@ -25,6 +25,9 @@ class Box {
 
   get lid(): number {
     if (this.#lid === undefined) return
+    // MQTT5 3.1.2-9.
+    const isOpen = this.#lid > 1
+    if (isOpen) this.shut()
     return 1
   }
 }
@@ -68,7 +71,7 @@ test('takes conditions, statements, operands and branches out', () => {
 })
 
 test('leaves alone what only tells types apart', () => {
-  assert.deepEqual(mutationsAt('lid'), [])
+  assert.deepEqual(mutationsAt('this.#lid === undefined'), [])
 })
 
 test('finds what a comment or a text cites, with its condition', () => {
@@ -76,6 +79,13 @@ test('finds what a comment or a text cites, with its condition', () => {
   assert.deepEqual(citedAt('take', 'MQTT5', '3.1.2-8'), ['void 0'])
   assert.deepEqual(citedAt('take', 'MQTT5', '3.1.2-6'), [])
   assert.deepEqual(citedAt('take', 'MQTT3', '3.1.2-5'), [])
+})
+
+test('looks behind a value that is only named', () => {
+  assert.deepEqual(citedAt('lid', 'MQTT5', '3.1.2-9'), [
+    'if (false) this.shut()',
+    'if (isOpen) void 0',
+  ])
 })
 
 test('finds places by a text', () => {

@@ -53,7 +53,8 @@ export class Source {
     ]
     const found = statements
       .filter((statement) => statement !== undefined)
-      .flatMap((statement) => this.mutationsIn(this.#withItsCondition(statement)))
+      .flatMap((statement) => this.#mutationsAt(statement))
+      .filter((mutation) => contains(range, mutation))
     // A comment and a text may cite the same for one statement.
     return [...new Map(found.map((mutation) => [JSON.stringify(mutation), mutation])).values()]
   }
@@ -71,12 +72,20 @@ export class Source {
       .at(0)
   }
 
-  /** What a comment stands above: the statement or member that begins next, as a whole. */
-  #below(comment: Range): Range | undefined {
+  /** Of a statement, or, where that only names a value, of the one behind it that uses it. */
+  #mutationsAt(statement: Range): readonly Mutation[] {
+    const own = this.mutationsIn(this.#withItsCondition(statement))
+    if (own.length > 0) return own
+    const next = this.#below(statement)
+    return next === undefined ? [] : this.mutationsIn(next)
+  }
+
+  /** The statement or member that begins behind a comment or another statement, as a whole. */
+  #below({ end }: Range): Range | undefined {
     const next = this.#nodes
       .filter((node) => isStatement(node) || isMember(node))
       .map(rangeOf)
-      .filter(({ start }) => start >= comment.end)
+      .filter(({ start }) => start >= end)
     const first = Math.min(...next.map(({ start }) => start))
     return next
       .filter(({ start }) => start === first)
