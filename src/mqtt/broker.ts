@@ -38,7 +38,7 @@ import type { BrokerSettings } from './settings.ts'
 import { IdSource } from './store/ids.ts'
 import type { StoredOperation } from './store/journal.ts'
 import { Journal } from './store/journal.ts'
-import { restoreState } from './store/replay.ts'
+import { forgottenPacketIds, restoreState } from './store/replay.ts'
 import { RetainedRows } from './store/retained-rows.ts'
 import { mqttMigrations, mqttOwner } from './store/schema.ts'
 import { SessionRows } from './store/session-rows.ts'
@@ -399,6 +399,9 @@ export class Broker {
   async #load(): Promise<void> {
     const { store } = this.#parts
     if (store === undefined) return
+    if (forgottenPacketIds !== undefined) {
+      this.log.warn('Packet identifiers are FORGOTTEN at the start: QoS 2 messages come twice')
+    }
     await this.retained.load(this.nowMs())
     const { sessions, journalBytes } = await restoreState(store, this.ids, this.ledger)
     this.journal.restored(journalBytes)

@@ -5,8 +5,11 @@ import { xml } from '../../src/xmpp/xml/element.ts'
 import type { Entry, OperationKind, OperationOf } from './journal.ts'
 import { Journal } from './journal.ts'
 import { ConnectError, MqttClient } from './mqtt-client.ts'
+import type { SessionObserver } from './session-client.ts'
+import { SessionClient } from './session-client.ts'
 import type { Target } from './workload.ts'
-import { groupOf, host, labelOf, password, retainedTopics, sessionOptions } from './workload.ts'
+import * as workload from './workload.ts'
+import { groupOf, host, labelOf, labelOfBytes, password, retainedTopics } from './workload.ts'
 import { XmppClient } from './xmpp-client.ts'
 
 /** What the process is told, as JSON in its only argument. */
@@ -22,10 +25,12 @@ export interface CheckerSettings extends Target {
 
 /**
  * `lost`: acknowledged, and not there. `stale`: an older state came back. `torn`: half of an operation is there. `twice`: there more
- * than once. `invented`: nobody sent it. `order`: it came before what was sent earlier. `unsound`: the database is damaged.
+ * than once. `invented`: nobody sent it, or it was cancelled. `order`: it came before what was sent earlier. `overdue`: it was to
+ * end by itself and is there. `unsound`: the database is damaged.
  */
 export interface Problem {
-  readonly problem: 'lost' | 'stale' | 'torn' | 'twice' | 'invented' | 'order' | 'unsound'
+  readonly problem:
+    'lost' | 'stale' | 'torn' | 'twice' | 'invented' | 'order' | 'overdue' | 'unsound'
   readonly kind: OperationKind | 'database'
   readonly what: string
 }
@@ -47,11 +52,16 @@ async function main(settings: CheckerSettings): Promise<void> {
   process.stdout.write(`${JSON.stringify(await checker.run())}\n`)
 }
 
+/** The clocks of two processes may be asked in the wrong order. */
+const toleranceMs = 300
+
 /** Asks a server that has come back, by its protocols, for all that it had acknowledged. */
 class Checker {
   readonly #settings: CheckerSettings
   readonly #journal: Journal
   readonly #problems: Problem[] = []
+  /** After the server was there again. */
+  readonly #startedAt = Date.now()
   #doneUnheard = 0
 
   constructor(settings: CheckerSettings) {
@@ -66,7 +76,8 @@ class Checker {
       this.#checkRosters(),
       this.#checkOfflineMessages(),
       this.#checkRetained(),
-      ...[...this.#journal.sessions.keys()].map((session) => this.#checkSession(session)),
+      this.#checkSessions(),
+      this.#checkExpiries(),
     ])
     return {
       checked: this.#journal.count('acknowledged'),
@@ -181,7 +192,7 @@ class Checker {
       const sent = entries.map(({ operation, fate }) => ({ text: operation.body, fate }))
       await inbox.has(sent)
       await client.request('get', xml('ping', 'urn:xmpp:ping'))
-      this.#judgeMessages('offline', recipient, sent, inbox.texts, true)
+      this.#judgeMessages('offline', recipient, sent, inbox.texts)
     })
   }
 
@@ -189,7 +200,7 @@ class Checker {
     const byTopic = Map.groupBy(this.#journal.of('retained'), ({ operation }) => operation.topic)
     const [user] = this.#journal.sessions.values()
     if (user === undefined) return
-    const options = { ...sessionOptions(this.#settings.ports.mqtt, 'checker', user) }
+    const options = { ...workload.sessionOptions(this.#settings.ports.mqtt, 'checker', user) }
     const found = new Map<string, string>()
     const inbox = new Inbox()
     await using client = await MqttClient.connect(
@@ -215,26 +226,114 @@ class Checker {
     }
   }
 
+  /** The publishers go on where the crash interrupted them: then all that was sent has to be with all who were to get it. */
+  async #checkSessions(): Promise<void> {
+    const publications = this.#journal.of('publication')
+    const publishers = new Set(publications.map(({ operation }) => operation.publisher))
+    await Promise.all(
+      [...this.#journal.sessions.keys()].map((session) =>
+        publishers.has(session) ? this.#finishPublishing(session) : this.#checkSession(session),
+      ),
+    )
+  }
+
+  async #finishPublishing(session: string): Promise<void> {
+    await using client = await this.#resume(session, {})
+    for (let quiet = 0, open = client.open; open > 0 && quiet < quietMs; quiet += 10) {
+      if (open !== client.open) quiet = 0
+      open = client.open
+      await wait(10)
+    }
+    if (client.open > 0) {
+      this.#report('lost', 'publication', `${session}: ${client.open} acknowledgements`)
+    }
+  }
+
   async #checkSession(session: string): Promise<void> {
-    const user = this.#journal.sessions.get(session) ?? ''
     const entries = this.#journal
       .of('publication')
       .filter(({ operation }) => operation.session === session)
-    const sent = entries.map(({ operation, fate }) => ({ text: operation.payload, fate }))
-    // Only what had not been received before the crash has to come; but all of it may come again.
-    const before = new Set(this.#journal.received.get(session))
+    const wills = session === this.#willsSession ? this.#journal.of('will') : []
+    // Only what had not been received before the crash has to come; of QoS 1 all of it may come again.
+    const before = this.#journal.received.get(session) ?? []
+    const known = new Set(before)
     const inbox = new Inbox()
-    await using client = await MqttClient.connect(
-      sessionOptions(this.#settings.ports.mqtt, session, user),
-      ({ payload }) => inbox.put(labelOf(Buffer.from(payload).toString())),
+    await using client = await this.#resume(session, {
+      received: ({ payload }) => inbox.put(labelOfBytes(payload)),
+    })
+    const isDue = ({ fate }: Entry): boolean => fate !== 'refused' && fate !== 'cancelled'
+    const expected = [
+      ...entries.filter((entry) => isDue(entry) && !known.has(entry.operation.payload)),
+      ...wills.filter(({ fate }) => fate === 'acknowledged'),
+    ]
+    await inbox.has(
+      expected.map(({ operation }) => ({ text: operation.payload, fate: 'acknowledged' })),
     )
-    if (!client.sessionPresent) this.#report('lost', 'publication', `the session ${session}`)
-    await inbox.has(sent.filter(({ text }) => !before.has(text)))
     await client.ping()
-    const first = inbox.texts.filter((text) => !before.has(text))
-    this.#judgeMessages('publication', session, sent, [...before, ...first], false)
-    this.#judgeOrder(session, entries, first)
-    await client.end()
+    this.#judgeDeliveries(session, [...entries, ...wills], [...before, ...inbox.texts])
+    const first = new Set(inbox.texts.filter((text) => !known.has(text)))
+    this.#judgeOrder(session, entries, [...first])
+  }
+
+  /** It is away in the driver, so all wills reach it here. */
+  get #willsSession(): string | undefined {
+    return [...this.#journal.sessions.keys()].find((session) => session.endsWith('-away'))
+  }
+
+  async #resume(session: string, observer: SessionObserver): Promise<SessionClient> {
+    const user = this.#journal.sessions.get(session) ?? ''
+    const client = new SessionClient(
+      workload.sessionOptions(this.#settings.ports.mqtt, session, user),
+      this.#journal.stateOf(session, workload.messageOf),
+      observer,
+    )
+    if (!(await client.connect())) throw new Error(`Cannot resume the session ${session}`)
+    if (!client.sessionPresent) this.#report('lost', 'publication', `the session ${session}`)
+    return client
+  }
+
+  /** Of QoS 1 each at least once, of QoS 2 exactly once. */
+  #judgeDeliveries(
+    session: string,
+    entries: readonly Entry<OperationOf<'publication' | 'will'>>[],
+    found: readonly string[],
+  ): void {
+    const times = new Map<string, number>()
+    for (const text of found) times.set(text, (times.get(text) ?? 0) + 1)
+    for (const { operation, fate } of entries) {
+      const { kind, payload, qos } = operation
+      const count = times.get(payload) ?? 0
+      times.delete(payload)
+      this.#note(kind, session, payload, `${count}`)
+      // A publisher goes on until it has its answers; nobody can ask for a will again.
+      const isDue = fate === 'acknowledged' || (fate === 'open' && kind === 'publication')
+      if (count === 0 && isDue) this.#report('lost', kind, `${session} ${payload}`)
+      if (count > 0 && fate === 'cancelled') this.#report('invented', kind, `${session} ${payload}`)
+      if (count > 1 && qos === 2) this.#report('twice', kind, `${session} ${payload}: ${count}`)
+      if (count > 0 && fate === 'open') this.#doneUnheard += 1
+    }
+    for (const text of times.keys()) this.#report('invented', 'publication', `${session} ${text}`)
+  }
+
+  async #checkExpiries(): Promise<void> {
+    const [user = ''] = this.#journal.sessions.values()
+    await eachOf(this.#journal.of('expiry'), 16, async ({ operation, fate }) => {
+      const { session, seconds, leftAt = this.#startedAt } = operation
+      if (fate !== 'acknowledged') return
+      const due = leftAt + seconds * 1000 + toleranceMs
+      while (Date.now() < due) await wait(due - Date.now())
+      await using client = new SessionClient(
+        {
+          ...workload.sessionOptions(this.#settings.ports.mqtt, session, user),
+          sessionExpirySeconds: 0,
+        },
+        { outgoing: new Map(), incoming: new Set() },
+        {},
+      )
+      if (!(await client.connect())) throw new Error(`Cannot connect as ${session}`)
+      this.#note('expiry', session, client.sessionPresent ? 'present' : 'gone')
+      if (client.sessionPresent) this.#report('overdue', 'expiry', session)
+    })
   }
 
   /** MQTT5 4.6: messages of one publisher, topic and QoS stay in order; those that came before the crash may come again. */
@@ -259,14 +358,13 @@ class Checker {
   }
 
   #judgeMessages(
-    kind: 'offline' | 'publication',
+    kind: 'offline',
     where: string,
     sent: readonly Message[],
     found: readonly string[],
-    isOnce: boolean,
   ): void {
     const left = new Set(found)
-    if (isOnce && left.size < found.length) {
+    if (left.size < found.length) {
       this.#report('twice', kind, `${where}: ${found.length - left.size} messages`)
     }
     for (const { text, fate } of sent) {

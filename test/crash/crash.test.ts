@@ -24,6 +24,21 @@ test('kill -9 at random moments loses nothing that was acknowledged', async (t) 
   }
 })
 
+for (const direction of ['incoming', 'outgoing'] as const) {
+  test(`the same rounds find QoS 2 messages that come twice when ${direction} packet identifiers are forgotten`, async (t) => {
+    const results = await runRounds({
+      rounds: 20, // almost every one finds some
+      seed,
+      slowRounds: 'none',
+      env: { LINNET_TEST_FORGET_PACKET_IDS: direction },
+      print: (line) => t.diagnostic(line),
+      isControl: true,
+    })
+    const problems = results.flatMap(({ problems }) => problems)
+    assert.ok(problems.some(({ problem, kind }) => problem === 'twice' && kind === 'publication'))
+  })
+}
+
 const name = 'the same rounds find losses when the server acknowledges before the commit'
 test(name, { skip: noStrace }, async (t) => {
   const results = await runRounds({

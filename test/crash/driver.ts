@@ -1,4 +1,5 @@
 import { JournalWriter, operationKinds, total } from './journal.ts'
+import type { OperationKind } from './journal.ts'
 import { Random } from './random.ts'
 import type { Target } from './workload.ts'
 import { Workload } from './workload.ts'
@@ -17,6 +18,8 @@ export interface DriverSettings extends Target {
 export const enough = 50
 const enoughOfEach = 3
 const longestLoadMs = 700
+/** Of these something is always under way. */
+const fatalKinds: readonly OperationKind[] = operationKinds.filter((kind) => kind !== 'expiry')
 
 async function main({ round, seed, journal: path, pid, ...target }: DriverSettings): Promise<void> {
   const journal = new JournalWriter(path)
@@ -31,8 +34,7 @@ async function main({ round, seed, journal: path, pid, ...target }: DriverSettin
     operationKinds.every((kind) => journal.acknowledged[kind] >= enoughOfEach)
   const loadMs = random.below(longestLoadMs)
   // Half of the times at any moment, half right after an acknowledgement: that is when a commit may be missing.
-  const fatalKind =
-    random.next() < 0.5 ? undefined : operationKinds[random.below(operationKinds.length)]
+  const fatalKind = random.next() < 0.5 ? undefined : fatalKinds[random.below(fatalKinds.length)]
   const kill = (): void => void process.kill(pid, 'SIGKILL')
   let busySince: number | undefined
   workload.onAcknowledged = (kind) => {

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs'
+import type { SessionState, Unacknowledged } from './session-client.ts'
 
 /** Something that the server is asked to keep. */
 export type Operation =
@@ -15,9 +16,28 @@ export type Operation =
   | { readonly kind: 'retained'; readonly topic: string; readonly payload?: string }
   | {
       readonly kind: 'publication'
+      /** Whose topic it is. */
       readonly session: string
       readonly qos: 1 | 2
       readonly payload: string
+      /** A session, too. */
+      readonly publisher: string
+      readonly packetId: number
+    }
+  /** To be published when the client is lost. */
+  | {
+      readonly kind: 'will'
+      readonly client: string
+      readonly qos: 1 | 2
+      readonly payload: string
+    }
+  /** A session that is to end by itself, so many seconds after its connection. */
+  | {
+      readonly kind: 'expiry'
+      readonly session: string
+      readonly seconds: number
+      /** When the connection ended, in milliseconds since 1970; undefined = when the server was killed. */
+      readonly leftAt?: number
     }
 
 export type OperationKind = Operation['kind']
@@ -29,24 +49,36 @@ export const operationKinds = [
   'offline',
   'retained',
   'publication',
+  'will',
+  'expiry',
 ] as const satisfies readonly OperationKind[]
 
-/** What became of an operation, as far as whoever sent it knows; `open` was not answered before the crash. */
-export type Fate = 'acknowledged' | 'refused' | 'open'
+/** What whoever sent an operation is told; `lost` = nothing. */
+export type Answer = 'acknowledged' | 'refused' | 'lost'
+
+/**
+ * What became of an operation, as far as whoever sent it knows; `open` was not answered before the crash, and what was
+ * acknowledged may have been `cancelled` later, so that nothing may come of it.
+ */
+export type Fate = 'acknowledged' | 'refused' | 'cancelled' | 'open'
 
 type Line =
   | readonly ['sent', id: number, operation: Operation]
-  | readonly ['acknowledged' | 'refused', id: number]
-  /** A session, which lasts, with its topic and the account that it belongs to. */
+  | readonly ['acknowledged' | 'refused' | 'cancelled', id: number]
+  /** A session, which lasts, with the account that it belongs to. */
   | readonly ['session', session: string, user: string]
-  /** A message reached a session before the crash. */
-  | readonly ['received', session: string, payload: string]
+  /** A message reached a session before the crash; of QoS 2 with its packet identifier, else 0. */
+  | readonly ['received', session: string, payload: string, packetId: number]
+  /** The server released that packet identifier (PUBREL). */
+  | readonly ['released', session: string, packetId: number]
+  /** The server has received the message of that packet identifier (PUBREC). */
+  | readonly ['pubrec', session: string, packetId: number]
 
 /** What the driver did and heard, written at once, so that it is all there when the server is killed. */
 export class JournalWriter {
   readonly #file: number
   readonly #open = new Map<number, OperationKind>()
-  readonly #acknowledged = { registration: 0, roster: 0, offline: 0, retained: 0, publication: 0 }
+  readonly #acknowledged = noneOfAny()
   #lastId = 0
 
   constructor(path: string) {
@@ -71,7 +103,7 @@ export class JournalWriter {
     return id
   }
 
-  answered(id: number, fate: Exclude<Fate, 'open'>): void {
+  answered(id: number, fate: 'acknowledged' | 'refused'): void {
     const kind = this.#open.get(id)
     if (kind === undefined) throw new Error(`Operation ${id} is answered twice`)
     this.#open.delete(id)
@@ -83,8 +115,21 @@ export class JournalWriter {
     this.#write(['session', session, user])
   }
 
-  received(session: string, payload: string): void {
-    this.#write(['received', session, payload])
+  /** Of something that was acknowledged. */
+  cancelled(id: number): void {
+    this.#write(['cancelled', id])
+  }
+
+  received(session: string, payload: string, packetId: number): void {
+    this.#write(['received', session, payload, packetId])
+  }
+
+  released(session: string, packetId: number): void {
+    this.#write(['released', session, packetId])
+  }
+
+  pubrec(session: string, packetId: number): void {
+    this.#write(['pubrec', session, packetId])
   }
 
   close(): void {
@@ -109,6 +154,8 @@ export class Journal {
   readonly sessions = new Map<string, string>()
   /** What reached each session, in order. */
   readonly received = new Map<string, string[]>()
+  readonly #pubrecs = new Set<Operation>()
+  readonly #incoming = new Map<string, Set<number>>()
 
   constructor(path: string) {
     const entries = new Map<number, Entry>()
@@ -120,18 +167,31 @@ export class Journal {
           entries.set(line[1], { operation: line[2], fate: 'open' })
           break
         case 'acknowledged':
-        case 'refused': {
+        case 'refused':
+        case 'cancelled': {
           const entry = entries.get(line[1])
           if (entry === undefined) throw new Error(`Operation ${line[1]} was never sent`)
           entry.fate = line[0]
           break
         }
+        case 'pubrec':
+          for (const entry of entries.values()) {
+            const { operation, fate } = entry
+            if (operation.kind !== 'publication' || fate !== 'open') continue
+            const { publisher, packetId } = operation
+            if (publisher === line[1] && packetId === line[2]) this.#pubrecs.add(operation)
+          }
+          break
+        case 'released':
+          this.#incomingOf(line[1]).delete(line[2])
+          break
         case 'session':
           this.sessions.set(line[1], line[2])
           this.received.set(line[1], [])
           break
         case 'received':
           this.received.get(line[1])?.push(line[2])
+          if (line[3] !== 0) this.#incomingOf(line[1]).add(line[3])
           break
       }
     }
@@ -144,12 +204,34 @@ export class Journal {
     )
   }
 
+  /** What the client of a session knew when the server was killed. */
+  stateOf(
+    session: string,
+    messageOf: (operation: OperationOf<'publication'>) => Omit<Unacknowledged, 'isReceived'>,
+  ): SessionState {
+    const outgoing = new Map<number, Unacknowledged>()
+    for (const { operation, fate } of this.of('publication')) {
+      if (operation.publisher !== session || fate !== 'open') continue
+      const isReceived = this.#pubrecs.has(operation)
+      outgoing.set(operation.packetId, { ...messageOf(operation), isReceived })
+    }
+    return { outgoing, incoming: new Set(this.#incoming.get(session)) }
+  }
+
+  #incomingOf(session: string): Set<number> {
+    return this.#incoming.getOrInsertComputed(session, () => new Set())
+  }
+
   /** How many of each kind came to that. */
   count(fate: Fate): Record<OperationKind, number> {
-    const counts = { registration: 0, roster: 0, offline: 0, retained: 0, publication: 0 }
+    const counts = noneOfAny()
     for (const entry of this.entries) if (entry.fate === fate) counts[entry.operation.kind] += 1
     return counts
   }
+}
+
+function noneOfAny(): Record<OperationKind, number> {
+  return { registration: 0, roster: 0, offline: 0, retained: 0, publication: 0, will: 0, expiry: 0 }
 }
 
 function isOfKind<K extends OperationKind>(

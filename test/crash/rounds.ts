@@ -23,7 +23,7 @@ listen:
 shaper_rules:
   many: 1000000
 modules:
-  mod_mqtt: { max_queue: 1000000 }
+  mod_mqtt: { max_queue: 1000000, max_queue_bytes: infinity, max_total_queue_bytes: infinity }
   mod_offline: { access_max_user_messages: many }
   mod_ping: {}
   mod_roster: {}
@@ -178,6 +178,8 @@ const plurals = {
   offline: 'offline messages',
   retained: 'retained messages',
   publication: 'publications',
+  will: 'wills',
+  expiry: 'expiries',
 } as const satisfies Record<OperationKind, string>
 
 function describe(result: RoundResult, load: string): string {

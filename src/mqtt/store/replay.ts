@@ -15,6 +15,12 @@ import { RecordReader } from './record-writer.ts'
 import { readBody, readEnqueued, readReceivedReason, RecordType } from './records.ts'
 import { awaitsRetainedOf, subscriptionFlag } from './session-rows.ts'
 
+/**
+ * For the control runs of the crash tests only: `incoming` forgets which messages of QoS 2 clients have sent already, `outgoing`
+ * under which packet identifiers they were sent some.
+ */
+export const forgottenPacketIds = process.env['LINNET_TEST_FORGET_PACKET_IDS']
+
 const pageRows = 32
 const manyRows = 1000
 
@@ -163,6 +169,9 @@ class Replay {
     for (const [session, deliveries] of this.#deliveries) {
       const inOrder = [...deliveries.values()].sort((a, b) => a.sequence - b.sequence)
       for (const delivery of inOrder) {
+        if (forgottenPacketIds === 'outgoing' && delivery.message !== undefined) {
+          delivery.packetId = 0
+        }
         if (delivery.packetId === 0) session.queue.push(delivery)
         else {
           delivery.wasSent = true
@@ -217,7 +226,8 @@ class Replay {
       case RecordType.received: {
         const packetId = reader.number()
         const reason = readReceivedReason(reader)
-        if (session !== undefined) (session.incoming ??= new Map()).set(packetId, reason)
+        if (session === undefined || forgottenPacketIds === 'incoming') return
+        ;(session.incoming ??= new Map()).set(packetId, reason)
         return
       }
       case RecordType.completed: {
