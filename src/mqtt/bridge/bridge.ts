@@ -206,7 +206,7 @@ export class Bridge implements LinkOwner {
       // Perhaps it was the bridge bit. If it is not, the next attempt says it again.
       this.#hidesBridge = wasTold
       if (wasTold) {
-        this.#parts.log.info({ bridge: this.settings.name }, 'Trying again as an ordinary client')
+        this.#parts.log.debug({ bridge: this.settings.name }, 'Trying again as an ordinary client')
         this.#connect()
         return
       }
