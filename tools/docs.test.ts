@@ -33,6 +33,8 @@ test('commands take and give what those of ejabberd do, in each API version', as
   const own = await readOwn(root)
   for (const command of own.commands) {
     const versions = commands.filter(({ name }) => name === command.name)
+    // ejabberd has no commands for MQTT: these are ours, and say so by their names.
+    if (versions.length === 0 && command.name.startsWith('mqtt_')) continue
     assert.ok(versions.length > 0, `ejabberd has no command "${command.name}"`)
     const same = versions.find(({ version }) => version === command.version)
     assert.ok(same, `ejabberd has no version ${command.version} of "${command.name}"`)
