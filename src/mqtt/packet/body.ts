@@ -240,7 +240,7 @@ function nonEmpty(
 
 function readPacketId(cursor: Cursor, kind: BodyKind): number {
   const packetId = cursor.u16()
-  if (packetId === 0 && !cursor.fault) {
+  if (packetId === 0) {
     // MQTT5 2.2.1-3, 2.2.1-5, 2.2.1-6; MQTT3 2.3.1-1.
     cursor.fail(
       ReasonCode.protocolError,
