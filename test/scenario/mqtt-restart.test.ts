@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict'
-import { suite, test } from 'node:test'
+import { after, before, describe, suite, test } from 'node:test'
+import type { TestClock } from '../../src/core/clock.ts'
 import { ReasonCode } from '../../src/mqtt/packet/reason-code.ts'
+import type { StoreSettings } from '../../src/storage/open.ts'
+import type { TestDatabaseServer } from '../support/databases.ts'
+import { noMariadb, noPostgres, startMariadb, startPostgres } from '../support/databases.ts'
 import { FaultyStore } from '../support/faulty-store.ts'
 import { MqttServer } from '../support/mqtt-broker.ts'
 import type { ConnectOptions, MqttClient } from '../support/mqtt-client.ts'
@@ -25,252 +29,318 @@ async function restart(server: MqttServer, how: HowToEnd): Promise<MqttServer> {
   return MqttServer.start({ file, clock: server.clock })
 }
 
-for (const how of ['stop', 'crash'] as const) {
-  suite(`after a ${how}`, () => {
-    test('subscriptions are there, with their options', async () => {
-      await using server = await MqttServer.start()
-      await using client = await server.login(lasting)
-      await client.subscribe('a/#', { qos: 1, identifier: 7, retainAsPublished: true })
-      await client.subscribe('b', { noLocal: true })
-      await client.subscribe('c')
-      await client.unsubscribe('c')
-      await client.subscribe('$share/g/d', { qos: 0 })
-      await using next = await restart(server, how)
-      await using back = await next.connect()
-      assert.equal((await back.login(lasting)).sessionPresent, true)
-      await back.publish('b', 'own', { qos: 0 })
-      await back.publish('c', 'gone', { qos: 0 })
-      await back.publish('d', 'shared', { qos: 2 })
-      const shared = await back.receiveMessage()
-      assert.deepEqual([shared.text, shared.qos], ['shared', 0])
-      await using publisher = await next.login({ clientId: 'from' })
-      await publisher.publish('a/b', 'x', { qos: 2, retain: true })
-      const received = await back.receiveMessage()
-      assert.deepEqual([received.text, received.qos, received.retain], ['x', 1, true])
-      assert.deepEqual(received.properties.subscriptionIdentifiers, [7])
-      await back.hearsNothing()
-    })
+/** Where the state is kept between two servers. */
+interface Place {
+  start(): Promise<MqttServer>
+  restart(server: MqttServer, how: HowToEnd): Promise<MqttServer>
+}
 
-    test('everything that was acknowledged is delivered, in order', async () => {
-      await using server = await MqttServer.start()
-      await using client = await server.login(lasting)
-      await client.subscribe('a')
-      await client.disconnect()
-      await using publisher = await server.login({ clientId: 'from' })
-      const properties = { contentType: 'text/plain', userProperties: [['k', 'v']] as const }
-      for (let i = 1; i <= 20; i++) {
-        await publisher.publish('a', `${i}`, { qos: i % 2 === 0 ? 1 : 2, properties })
-      }
-      await using next = await restart(server, how)
-      await using back = await next.login(lasting)
-      const first = await back.receiveMessage()
-      assert.deepEqual({ ...first.properties }, properties)
-      const expected = Array.from({ length: 20 }, (_, i) => `${i + 1}`)
-      assert.deepEqual([first.text, ...(await texts(back, 19))], expected)
-      await back.hearsNothing()
-      assert.equal(next.metric('linnet_mqtt_queued'), 0)
-    })
+/** A database server cannot be copied at the moment of a crash: instead nothing that the first server writes later gets there. */
+class DatabasePlace implements Place {
+  readonly #database: () => Promise<StoreSettings>
+  readonly #used = new WeakMap<MqttServer, { database: StoreSettings; disk: FaultyStore }>()
 
-    test('a message for many is there for each', async () => {
-      await using server = await MqttServer.start()
-      for (const clientId of ['1', '2', '3']) {
-        await using client = await server.login({ ...lasting, clientId })
-        await client.subscribe('a', { qos: 1 })
-        await client.disconnect()
-      }
-      await using publisher = await server.login({ clientId: 'from' })
-      await publisher.publish('a', 'x'.repeat(5000), { qos: 1 })
-      const rows = await server.store
-        .forHost('localhost')
-        .read(server.store.forHost('localhost').table('linnet_mqtt_journal').select().selectAll())
-      const bytes = rows.reduce((sum, { records }) => sum + records.length, 0)
-      assert.ok(bytes < 10_000, `the payload stands there more than once: ${bytes} bytes`)
-      await using next = await restart(server, how)
-      for (const clientId of ['1', '2', '3']) {
-        await using client = await next.login({ ...lasting, clientId })
-        assert.equal((await client.receiveMessage()).text.length, 5000)
-      }
-    })
+  constructor(database: () => Promise<StoreSettings>) {
+    this.#database = database
+  }
 
-    test('what was in flight goes on with the same packet identifiers (MQTT5 4.4.0-1)', async () => {
-      await using server = await MqttServer.start()
-      await using client = await server.login(lasting)
-      await client.subscribe('a')
-      await using publisher = await server.login({ clientId: 'from' })
-      for (let i = 1; i <= 4; i++) await publisher.publish('a', `${i}`, { qos: i === 1 ? 1 : 2 })
-      const [one, two, three, four] = [
-        await client.receive('publish'),
-        await client.receive('publish'),
-        await client.receive('publish'),
-        await client.receive('publish'),
-      ]
-      client.sendAck('puback', one.packetId)
-      client.sendAck('pubrec', two.packetId)
-      assert.equal((await client.receive('pubrel')).packetId, two.packetId)
-      client.sendAck('pubrec', three.packetId)
-      await client.receive('pubrel')
-      client.sendAck('pubcomp', three.packetId)
-      // Makes sure that what the server heard is on the disk.
-      await publisher.publish('a', '5', { qos: 1 })
-      const five = await client.receive('publish')
-      await using next = await restart(server, how)
-      await using back = await next.login(lasting)
-      assert.equal((await back.receive('pubrel')).packetId, two.packetId)
-      for (const expected of [four, five]) {
-        const again = await back.receive('publish')
-        assert.deepEqual([again.packetId, again.dup], [expected.packetId, true])
-        assert.deepEqual(again.payload, expected.payload)
-      }
-      back.sendAck('pubcomp', two.packetId)
-      back.sendAck('pubrec', four.packetId)
-      await back.receive('pubrel')
-      back.sendAck('pubcomp', four.packetId)
-      back.sendAck('puback', five.packetId)
-      await back.hearsNothing()
-      assert.equal(next.metric('linnet_mqtt_inflight'), 0)
-    })
+  async start(): Promise<MqttServer> {
+    return this.#start(await this.#database())
+  }
 
-    test("a client's message of QoS 2 is not taken over twice (MQTT5 4.3.3-10)", async () => {
-      await using server = await MqttServer.start()
-      await using subscriber = await server.login({ ...lasting, clientId: 'to' })
-      await subscriber.subscribe('a')
-      await subscriber.disconnect()
-      await using client = await server.login(lasting)
-      client.sendPublish('a', 'open', { qos: 2, packetId: 5 })
-      await client.receive('pubrec')
-      await client.publish('a', 'done', { qos: 2, packetId: 6 })
-      await using next = await restart(server, how)
-      await using back = await next.login(lasting)
-      back.sendPublish('a', 'open', { qos: 2, packetId: 5, dup: true })
-      await back.receive('pubrec')
-      back.sendAck('pubrel', 5)
-      assert.equal((await back.receive('pubcomp')).reasonCode, ReasonCode.success)
-      back.sendAck('pubrel', 6)
-      assert.equal((await back.receive('pubcomp')).reasonCode, ReasonCode.success)
-      await using again = await next.login({ ...lasting, clientId: 'to' })
-      assert.deepEqual(await texts(again, 2), ['open', 'done'])
-      await again.hearsNothing()
-    })
+  async restart(server: MqttServer, how: HowToEnd): Promise<MqttServer> {
+    const { database, disk } = this.#used.get(server) ?? assert.fail('It is not from here')
+    if (how === 'stop') await server.stop()
+    else {
+      disk.fails = true
+      await server.store.flush()
+    }
+    return this.#start(database, server.clock)
+  }
 
-    test('retained messages are there, as ejabberd keeps them', async () => {
-      await using server = await MqttServer.start()
-      await using client = await server.login({ clientId: 'lamp' })
-      const properties = {
-        payloadFormatIndicator: 1 as const,
-        contentType: 'text/plain',
-        responseTopic: 'answers',
-        correlationData: new Uint8Array([1, 2, 3]),
-        userProperties: [['k', 'ü']] as const,
-      }
-      await client.publish('a', 'x', { qos: 1, retain: true, properties })
-      await client.publish('b', 'old', { qos: 1, retain: true })
-      await client.publish('b', 'new', {
-        qos: 2,
-        retain: true,
-        properties: { messageExpiryInterval: 100 },
-      })
-      await client.publish('c', 'gone', { qos: 1, retain: true })
-      await client.publish('c', '', { qos: 1, retain: true })
-      await client.publish('d', 'short', {
-        qos: 1,
-        retain: true,
-        properties: { messageExpiryInterval: 10 },
-      })
-      const host = server.store.forHost('localhost')
-      const row = await host.first(
-        host.table('mqtt_pub').select().selectAll().where('topic', '=', 'a'),
-      )
-      assert.deepEqual(
-        [row?.username, row?.resource, row?.qos, row?.payload_format, row?.expiry],
-        ['juliet', 'lamp', 1, 1, 0xffff_ffff],
-      )
-      server.clock.advance(40_000)
-      await using next = await restart(server, how)
-      await using reader = await next.login({ clientId: 'reader' })
-      await reader.subscribe('#')
-      const found = new Map<string, Awaited<ReturnType<MqttClient['receiveMessage']>>>()
-      for (let i = 0; i < 2; i++) {
-        const received = await reader.receiveMessage()
-        found.set(received.topic, received)
-      }
-      assert.deepEqual({ ...found.get('a')?.properties }, properties)
-      assert.equal(found.get('b')?.text, 'new')
-      assert.equal(found.get('b')?.properties.messageExpiryInterval, 60)
-      await reader.hearsNothing()
-      const nextHost = next.store.forHost('localhost')
-      await next.store.flush()
-      const topics = await nextHost.read(nextHost.table('mqtt_pub').select().select('topic'))
-      assert.deepEqual(topics.map(({ topic }) => topic).sort(), ['a', 'b'])
+  async #start(database: StoreSettings, clock?: TestClock): Promise<MqttServer> {
+    const disk = new FaultyStore()
+    const server = await MqttServer.start({
+      database,
+      wrapStore: (store) => disk.wrap(store),
+      ...(clock !== undefined && { clock }),
     })
+    this.#used.set(server, { database, disk })
+    return server
+  }
+}
 
-    test('a will that waits is published in its time', async () => {
-      await using server = await MqttServer.start()
-      await using client = await server.login({
-        ...lasting,
-        will: { topic: 'will', qos: 1, properties: { willDelayInterval: 60, contentType: 'x' } },
-      })
-      await client.hearsNothing()
-      await using next = await restart(server, how)
-      await using watcher = await next.login({ clientId: 'watcher' })
-      await watcher.subscribe('will')
-      next.clock.advance(50_000)
-      await watcher.hearsNothing()
-      next.clock.advance(12_000)
-      const received = await watcher.receiveMessage()
-      assert.deepEqual([received.text, received.properties.contentType], ['gone', 'x'])
-    })
+restarts({ start: () => MqttServer.start(), restart })
 
-    test('the will of a client that was connected is published', async () => {
-      await using server = await MqttServer.start()
-      await using watcher = await server.login(lasting)
-      await watcher.subscribe('will/#', { qos: 1 })
-      await watcher.disconnect()
-      await using short = await server.login({
-        clientId: 'short',
-        will: { topic: 'will/1', qos: 1 },
-      })
-      await using long = await server.login({
-        ...lasting,
-        clientId: 'long',
-        will: { topic: 'will/2', qos: 1 },
-      })
-      await using polite = await server.login({
-        ...lasting,
-        clientId: 'polite',
-        will: { topic: 'will/3', qos: 1 },
-      })
-      await polite.disconnect()
-      // What they are told is on the disk.
-      await short.hearsNothing()
-      await long.publish('x', 'x', { qos: 1, retain: true })
-      await using next = await restart(server, how)
-      await using back = await next.login(lasting)
-      const topics = [(await back.receiveMessage()).topic, (await back.receiveMessage()).topic]
-      assert.deepEqual(topics.sort(), ['will/1', 'will/2'])
-      await back.hearsNothing()
+for (const { name, type, skip, startServer } of [
+  { name: 'PostgreSQL', type: 'pgsql', skip: noPostgres, startServer: startPostgres },
+  { name: 'MariaDB', type: 'mysql', skip: noMariadb, startServer: startMariadb },
+] as const) {
+  describe(`over ${name}`, { skip }, () => {
+    let database: TestDatabaseServer
+    before(async () => {
+      database = await startServer()
     })
-
-    test('sessions that have ended or expired meanwhile are gone', async () => {
-      await using server = await MqttServer.start()
-      await using expiring = await server.login(lasting)
-      await expiring.subscribe('a')
-      await expiring.disconnect()
-      await using ended = await server.login({ ...lasting, clientId: 'ended' })
-      await ended.subscribe('a')
-      await ended.disconnect({ sessionExpiryInterval: 0 })
-      await using publisher = await server.login({ clientId: 'from' })
-      await publisher.publish('a', 'x', { qos: 1 })
-      server.clock.advance(190_000)
-      await using next = await restart(server, how)
-      const keys = [...next.broker().listSessions()].map(({ jid }) => jid)
-      assert.deepEqual(keys, ['juliet@localhost/lasting'])
-      next.clock.advance(20_000)
-      assert.deepEqual([...next.broker().listSessions()], [])
-      await using last = await restart(next, how)
-      assert.deepEqual([...last.broker().listSessions()], [])
-      assert.equal(last.metric('linnet_mqtt_subscriptions'), 0)
-    })
+    after(() => database[Symbol.asyncDispose]())
+    let isMultihost = false
+    restarts(
+      new DatabasePlace(async () => {
+        // Both forms of ejabberd's schema in turn.
+        isMultihost = !isMultihost
+        return { type, ...(await database.createDatabase()), multihost: isMultihost }
+      }),
+    )
   })
+}
+
+function restarts(place: Place): void {
+  for (const how of ['stop', 'crash'] as const) {
+    suite(`after a ${how}`, () => {
+      test('subscriptions are there, with their options', async () => {
+        await using server = await place.start()
+        await using client = await server.login(lasting)
+        await client.subscribe('a/#', { qos: 1, identifier: 7, retainAsPublished: true })
+        await client.subscribe('b', { noLocal: true })
+        await client.subscribe('c')
+        await client.unsubscribe('c')
+        await client.subscribe('$share/g/d', { qos: 0 })
+        await using next = await place.restart(server, how)
+        await using back = await next.connect()
+        assert.equal((await back.login(lasting)).sessionPresent, true)
+        await back.publish('b', 'own', { qos: 0 })
+        await back.publish('c', 'gone', { qos: 0 })
+        await back.publish('d', 'shared', { qos: 2 })
+        const shared = await back.receiveMessage()
+        assert.deepEqual([shared.text, shared.qos], ['shared', 0])
+        await using publisher = await next.login({ clientId: 'from' })
+        await publisher.publish('a/b', 'x', { qos: 2, retain: true })
+        const received = await back.receiveMessage()
+        assert.deepEqual([received.text, received.qos, received.retain], ['x', 1, true])
+        assert.deepEqual(received.properties.subscriptionIdentifiers, [7])
+        await back.hearsNothing()
+      })
+
+      test('everything that was acknowledged is delivered, in order', async () => {
+        await using server = await place.start()
+        await using client = await server.login(lasting)
+        await client.subscribe('a')
+        await client.disconnect()
+        await using publisher = await server.login({ clientId: 'from' })
+        const properties = { contentType: 'text/plain', userProperties: [['k', 'v']] as const }
+        for (let i = 1; i <= 20; i++) {
+          await publisher.publish('a', `${i}`, { qos: i % 2 === 0 ? 1 : 2, properties })
+        }
+        await using next = await place.restart(server, how)
+        await using back = await next.login(lasting)
+        const first = await back.receiveMessage()
+        assert.deepEqual({ ...first.properties }, properties)
+        const expected = Array.from({ length: 20 }, (_, i) => `${i + 1}`)
+        assert.deepEqual([first.text, ...(await texts(back, 19))], expected)
+        await back.hearsNothing()
+        assert.equal(next.metric('linnet_mqtt_queued'), 0)
+      })
+
+      test('a message for many is there for each', async () => {
+        await using server = await place.start()
+        for (const clientId of ['1', '2', '3']) {
+          await using client = await server.login({ ...lasting, clientId })
+          await client.subscribe('a', { qos: 1 })
+          await client.disconnect()
+        }
+        await using publisher = await server.login({ clientId: 'from' })
+        await publisher.publish('a', 'x'.repeat(5000), { qos: 1 })
+        const rows = await server.store
+          .forHost('localhost')
+          .read(server.store.forHost('localhost').table('linnet_mqtt_journal').select().selectAll())
+        const bytes = rows.reduce((sum, { records }) => sum + records.length, 0)
+        assert.ok(bytes < 10_000, `the payload stands there more than once: ${bytes} bytes`)
+        await using next = await place.restart(server, how)
+        for (const clientId of ['1', '2', '3']) {
+          await using client = await next.login({ ...lasting, clientId })
+          assert.equal((await client.receiveMessage()).text.length, 5000)
+        }
+      })
+
+      test('what was in flight goes on with the same packet identifiers (MQTT5 4.4.0-1)', async () => {
+        await using server = await place.start()
+        await using client = await server.login(lasting)
+        await client.subscribe('a')
+        await using publisher = await server.login({ clientId: 'from' })
+        for (let i = 1; i <= 4; i++) await publisher.publish('a', `${i}`, { qos: i === 1 ? 1 : 2 })
+        const [one, two, three, four] = [
+          await client.receive('publish'),
+          await client.receive('publish'),
+          await client.receive('publish'),
+          await client.receive('publish'),
+        ]
+        client.sendAck('puback', one.packetId)
+        client.sendAck('pubrec', two.packetId)
+        assert.equal((await client.receive('pubrel')).packetId, two.packetId)
+        client.sendAck('pubrec', three.packetId)
+        await client.receive('pubrel')
+        client.sendAck('pubcomp', three.packetId)
+        // Makes sure that what the server heard is on the disk.
+        await publisher.publish('a', '5', { qos: 1 })
+        const five = await client.receive('publish')
+        await using next = await place.restart(server, how)
+        await using back = await next.login(lasting)
+        assert.equal((await back.receive('pubrel')).packetId, two.packetId)
+        for (const expected of [four, five]) {
+          const again = await back.receive('publish')
+          assert.deepEqual([again.packetId, again.dup], [expected.packetId, true])
+          assert.deepEqual(again.payload, expected.payload)
+        }
+        back.sendAck('pubcomp', two.packetId)
+        back.sendAck('pubrec', four.packetId)
+        await back.receive('pubrel')
+        back.sendAck('pubcomp', four.packetId)
+        back.sendAck('puback', five.packetId)
+        await back.hearsNothing()
+        assert.equal(next.metric('linnet_mqtt_inflight'), 0)
+      })
+
+      test("a client's message of QoS 2 is not taken over twice (MQTT5 4.3.3-10)", async () => {
+        await using server = await place.start()
+        await using subscriber = await server.login({ ...lasting, clientId: 'to' })
+        await subscriber.subscribe('a')
+        await subscriber.disconnect()
+        await using client = await server.login(lasting)
+        client.sendPublish('a', 'open', { qos: 2, packetId: 5 })
+        await client.receive('pubrec')
+        await client.publish('a', 'done', { qos: 2, packetId: 6 })
+        await using next = await place.restart(server, how)
+        await using back = await next.login(lasting)
+        back.sendPublish('a', 'open', { qos: 2, packetId: 5, dup: true })
+        await back.receive('pubrec')
+        back.sendAck('pubrel', 5)
+        assert.equal((await back.receive('pubcomp')).reasonCode, ReasonCode.success)
+        back.sendAck('pubrel', 6)
+        assert.equal((await back.receive('pubcomp')).reasonCode, ReasonCode.success)
+        await using again = await next.login({ ...lasting, clientId: 'to' })
+        assert.deepEqual(await texts(again, 2), ['open', 'done'])
+        await again.hearsNothing()
+      })
+
+      test('retained messages are there, as ejabberd keeps them', async () => {
+        await using server = await place.start()
+        await using client = await server.login({ clientId: 'lamp' })
+        const properties = {
+          payloadFormatIndicator: 1 as const,
+          contentType: 'text/plain',
+          responseTopic: 'answers',
+          correlationData: new Uint8Array([1, 2, 3]),
+          userProperties: [['k', 'ü']] as const,
+        }
+        await client.publish('a', 'x', { qos: 1, retain: true, properties })
+        await client.publish('b', 'old', { qos: 1, retain: true })
+        await client.publish('b', 'new', {
+          qos: 2,
+          retain: true,
+          properties: { messageExpiryInterval: 100 },
+        })
+        await client.publish('c', 'gone', { qos: 1, retain: true })
+        await client.publish('c', '', { qos: 1, retain: true })
+        await client.publish('d', 'short', {
+          qos: 1,
+          retain: true,
+          properties: { messageExpiryInterval: 10 },
+        })
+        const host = server.store.forHost('localhost')
+        const row = await host.first(
+          host.table('mqtt_pub').select().selectAll().where('topic', '=', 'a'),
+        )
+        assert.deepEqual(
+          [row?.username, row?.resource, row?.qos, row?.payload_format, row?.expiry],
+          ['juliet', 'lamp', 1, 1, 0xffff_ffff],
+        )
+        server.clock.advance(40_000)
+        await using next = await place.restart(server, how)
+        await using reader = await next.login({ clientId: 'reader' })
+        await reader.subscribe('#')
+        const found = new Map<string, Awaited<ReturnType<MqttClient['receiveMessage']>>>()
+        for (let i = 0; i < 2; i++) {
+          const received = await reader.receiveMessage()
+          found.set(received.topic, received)
+        }
+        assert.deepEqual({ ...found.get('a')?.properties }, properties)
+        assert.equal(found.get('b')?.text, 'new')
+        assert.equal(found.get('b')?.properties.messageExpiryInterval, 60)
+        await reader.hearsNothing()
+        const nextHost = next.store.forHost('localhost')
+        await next.store.flush()
+        const topics = await nextHost.read(nextHost.table('mqtt_pub').select().select('topic'))
+        assert.deepEqual(topics.map(({ topic }) => topic).sort(), ['a', 'b'])
+      })
+
+      test('a will that waits is published in its time', async () => {
+        await using server = await place.start()
+        await using client = await server.login({
+          ...lasting,
+          will: { topic: 'will', qos: 1, properties: { willDelayInterval: 60, contentType: 'x' } },
+        })
+        await client.hearsNothing()
+        await using next = await place.restart(server, how)
+        await using watcher = await next.login({ clientId: 'watcher' })
+        await watcher.subscribe('will')
+        next.clock.advance(50_000)
+        await watcher.hearsNothing()
+        next.clock.advance(12_000)
+        const received = await watcher.receiveMessage()
+        assert.deepEqual([received.text, received.properties.contentType], ['gone', 'x'])
+      })
+
+      test('the will of a client that was connected is published', async () => {
+        await using server = await place.start()
+        await using watcher = await server.login(lasting)
+        await watcher.subscribe('will/#', { qos: 1 })
+        await watcher.disconnect()
+        await using short = await server.login({
+          clientId: 'short',
+          will: { topic: 'will/1', qos: 1 },
+        })
+        await using long = await server.login({
+          ...lasting,
+          clientId: 'long',
+          will: { topic: 'will/2', qos: 1 },
+        })
+        await using polite = await server.login({
+          ...lasting,
+          clientId: 'polite',
+          will: { topic: 'will/3', qos: 1 },
+        })
+        await polite.disconnect()
+        // What they are told is on the disk.
+        await short.hearsNothing()
+        await long.publish('x', 'x', { qos: 1, retain: true })
+        await using next = await place.restart(server, how)
+        await using back = await next.login(lasting)
+        const topics = [(await back.receiveMessage()).topic, (await back.receiveMessage()).topic]
+        assert.deepEqual(topics.sort(), ['will/1', 'will/2'])
+        await back.hearsNothing()
+      })
+
+      test('sessions that have ended or expired meanwhile are gone', async () => {
+        await using server = await place.start()
+        await using expiring = await server.login(lasting)
+        await expiring.subscribe('a')
+        await expiring.disconnect()
+        await using ended = await server.login({ ...lasting, clientId: 'ended' })
+        await ended.subscribe('a')
+        await ended.disconnect({ sessionExpiryInterval: 0 })
+        await using publisher = await server.login({ clientId: 'from' })
+        await publisher.publish('a', 'x', { qos: 1 })
+        server.clock.advance(190_000)
+        await using next = await place.restart(server, how)
+        const keys = [...next.broker().listSessions()].map(({ jid }) => jid)
+        assert.deepEqual(keys, ['juliet@localhost/lasting'])
+        next.clock.advance(20_000)
+        assert.deepEqual([...next.broker().listSessions()], [])
+        await using last = await place.restart(next, how)
+        assert.deepEqual([...last.broker().listSessions()], [])
+        assert.equal(last.metric('linnet_mqtt_subscriptions'), 0)
+      })
+    })
+  }
 }
 
 test('with db_type "ram" nothing outlives the process, and the log says so', async () => {

@@ -34,6 +34,7 @@ import { mqtt } from '../../src/modules/mqtt.ts'
 import type { Broker } from '../../src/mqtt/broker.ts'
 import { brokersOf } from '../../src/mqtt/brokers.ts'
 import { mqttListener } from '../../src/mqtt/listener.ts'
+import type { StoreSettings } from '../../src/storage/open.ts'
 import { openStore } from '../../src/storage/open.ts'
 import { bareJid, jid } from '../../src/xmpp/jid/jid.ts'
 import { MemoryAccounts } from './memory-accounts.ts'
@@ -52,6 +53,8 @@ export interface MqttServerOptions {
   readonly config?: Readonly<Record<string, unknown>>
   /** Of another server that has stopped; a database of its own otherwise. */
   readonly file?: string
+  /** Another database than SQLite's. */
+  readonly database?: StoreSettings
   readonly clock?: TestClock
   readonly tls?: TlsServerSettings
   readonly sendTimeoutMs?: number
@@ -86,6 +89,7 @@ export class MqttServer implements AsyncDisposable {
   readonly #hosts = new Map<string, Host>()
   readonly #sockets = new Set<Socket>()
   readonly #directory: string | undefined
+  #isClosed = false
   #server: Server
   #acceptor: StreamAcceptor
   #current: Config
@@ -161,7 +165,8 @@ export class MqttServer implements AsyncDisposable {
       options.file === undefined ? await mkdtemp(join(tmpdir(), 'linnet-mqtt-')) : undefined
     const file = options.file ?? join(directory ?? '', 'linnet.sqlite')
     const tools = { log: silentLog, clock: systemClock() }
-    const store = await openStore({ type: 'sqlite', file, multihost: true }, tools)
+    const settings = options.database ?? { type: 'sqlite', file, multihost: true }
+    const store = await openStore(settings, tools)
     const server = new MqttServer(config, options, store, file, directory)
     try {
       for (const host of config.hosts) await server.#addHost(host)
@@ -245,6 +250,8 @@ export class MqttServer implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
     if (this.#server.listening) {
       this.#server.close()
       await this.#acceptor.close()
