@@ -159,7 +159,7 @@ export const mqtt3: readonly Statement[] = [
     id: '3.1.2-8',
     duty: 'server',
     rule: 'The will of a client that is let in is published when its connection ends without DISCONNECT.',
-    where: ['src/mqtt/handle/admission.ts#willOf', 'src/mqtt/sessions.ts#settleWill'],
+    where: ['src/mqtt/will.ts#createWill', 'src/mqtt/sessions.ts#settleWill'],
   },
   {
     id: '3.1.2-9',
@@ -186,7 +186,7 @@ export const mqtt3: readonly Statement[] = [
     id: '3.1.2-12',
     duty: 'server',
     rule: 'Without the Will Flag nothing is published when the connection ends.',
-    where: ['src/mqtt/handle/admission.ts#willOf'],
+    where: ['src/mqtt/handle/admission.ts#if (will === undefined)'],
   },
   {
     id: '3.1.2-13',
