@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""Runs Linnet, mosquitto and ejabberd (those installed) side by side and writes bench/RESULTS.md.
+"""Runs Linnet and its peers (those installed) side by side and writes bench/RESULTS.md.
 
-  run.py [--quick] [--only mqtt,xmpp,start] [--runs 3] [--out bench/RESULTS.md] [--keep DIR]
+  run.py [--quick] [--only mqtt,xmpp,start] [--scenarios a,b] [--runs 3] [--out bench/RESULTS.md] [--keep DIR]
 
 Servers are pinned to core 0 and generators to core 1; runs of the servers take turns, figures are medians. Loopback only.
 --quick takes one short run of each, to see that everything works: its figures mean little.
---keep DIR stores the raw results as JSON; parts that --only leaves out are taken from there.
+--scenarios takes some of MQTT's only (mqtt-compare.py list).
+--keep DIR stores the raw results as JSON. What a later run leaves out is taken from there: a long table may be measured bit by
+bit. A part of which nothing is there keeps its section of the file that is written.
+aedes takes part when AEDES_DIR names a folder outside of the checkout where `npm install aedes` was run.
 """
 import argparse, importlib.util, json, os, re, shutil, socket, statistics, subprocess, sys, tempfile, time
+import mqtt_rows
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -15,17 +19,6 @@ spec = importlib.util.spec_from_file_location('mqtt_compare', os.path.join(HERE,
 mqtt = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(mqtt)
 
-BROKERS = ['linnet', 'mosquitto', 'ejabberd']
-MQTT = {  # scenario: (what it is, whether input is pipelined)
-    'fanin-q0': ('fan-in 200→1, QoS 0', True),
-    'fanin-q1': ('fan-in 200→1, QoS 1', True),
-    'fanout-q0': ('fan-out 1→500, QoS 0', True),
-    'fanout-q1': ('fan-out 1→500, QoS 1', True),
-    'p2p-q0': ('500 pairs, QoS 0, 32 in flight each', True),
-    'p2p-q1': ('500 pairs, QoS 1, 16 in flight each', True),
-    'p2p-q0-w1': ('500 pairs, QoS 0, one in flight each', False),
-    'lat-p2p-q0': ('100 pairs, QoS 0, 4 000 a second', False),
-}
 XMPP = {
     'chat-max': 'chat, 100 pairs, 4 in flight',
     'chat-tls': 'the same over TLS',
@@ -39,18 +32,60 @@ XMPP = {
 
 
 def installed(names):
+    """those that can be started; the others are named"""
     known = mqtt.load_brokers(os.path.join(HERE, 'brokers.json'))
-    return [n for n in names if os.path.exists(known[n]['command'][0].replace('{here}', HERE))]
+    found = []
+    for n in names:
+        unset = [v for v in re.findall(r'\$\{(\w+)\}', json.dumps(known[n])) if v not in os.environ]
+        program = os.path.expandvars(known[n]['command'][0].replace('{here}', HERE))
+        if unset:
+            print('%s skipped: %s not set' % (n, ', '.join(unset)))
+        elif not os.path.exists(program):
+            print('%s skipped: %s is not there' % (n, program))
+        else:
+            found.append(n)
+    return found
 
 
 def run_mqtt(a, work):
-    out = os.path.join(work, 'mqtt.json')
-    base = [sys.executable, os.path.join(HERE, 'mqtt-compare.py'), 'run', '--brokers', ','.join(installed(BROKERS)), '--interleave',
-            '--scenarios', ','.join([*MQTT, 'conn']), '--out', out]
-    base += ['--quick'] if a.quick else ['--runs', str(a.runs), '--time', '2', '--warmup', '1']
-    subprocess.run(base, check=True)
-    with open(out) as f:
+    os.environ.setdefault('NODE26', os.path.join(ROOT, 'node_modules', '.bin', 'node'))
+    wanted = a.scenarios.split(',') if a.scenarios else mqtt_rows.ALL
+    unknown = [s for s in wanted if s not in mqtt_rows.ALL]
+    if unknown:
+        raise SystemExit('No such scenario here: ' + ', '.join(unknown))
+    merged = kept(a, 'mqtt') or {'brokers': {}, 'results': {}}
+    for names, scenarios, runs in mqtt_rows.calls(wanted, a.runs):
+        out = os.path.join(work, 'mqtt.json')
+        base = [sys.executable, os.path.join(HERE, 'mqtt-compare.py'), 'run', '--interleave', '--brokers', ','.join(installed(names)),
+                '--scenarios', ','.join(scenarios), '--out', out]
+        base += ['--quick'] if a.quick else ['--runs', str(runs), '--time', '1.5', '--warmup', '1']
+        subprocess.run(base, check=True)
+        with open(out) as f:
+            found = json.load(f)
+        os.unlink(out)
+        merged['brokers'].update(found['brokers'])
+        for n, results in found['results'].items():
+            merged['results'].setdefault(n, {}).update(results)
+        keep(a, 'mqtt', merged)
+    return merged
+
+
+def kept(a, name):
+    path = a.keep and os.path.join(a.keep, name + '.json')
+    if not path or not os.path.exists(path):
+        return None
+    with open(path) as f:
         return json.load(f)
+
+
+def keep(a, name, data):
+    if not a.keep:
+        return
+    os.makedirs(a.keep, exist_ok=True)
+    path = os.path.join(a.keep, name + '.json')
+    with open(path + '.tmp', 'w') as f:
+        json.dump(data, f, indent=1)
+    os.rename(path + '.tmp', path)
 
 
 def run_xmpp(a, work):
@@ -109,7 +144,7 @@ def run_start(a, work):
     runs = [start_linnet(work) for _ in range(1 + (1 if a.quick else a.runs))][1:]
     found = {'linnet': runs}
     known = mqtt.load_brokers(os.path.join(HERE, 'brokers.json'))
-    for name in installed(BROKERS[1:]):
+    for name in installed(['mosquitto', 'ejabberd']):
         known[name]['ready'] = 'tcp'
         b = mqtt.Broker(name, known[name], 0)
         began = time.monotonic()
@@ -119,10 +154,6 @@ def run_start(a, work):
         found[name] = [(took, mqtt.usage(b.pid)[1])]
         b.stop()
     return found
-
-
-def number(value, digits=0):
-    return '–' if value is None else '{:,.{}f}'.format(value, digits).replace(',', ' ')
 
 
 def median(values):
@@ -139,41 +170,6 @@ def ratio(own, other):
     return '–' if not own or not other else '%.2f' % (own / other)
 
 
-def mqtt_tables(data):
-    names = [n for n in BROKERS if n in data['results']]
-    value = lambda n, s, get: median(get(x) for x in data['results'][n].get(s, []) if x.get('ok'))
-    cpu = lambda n, s: value(n, s, lambda x: x['broker_cpu_us_per_msg'])
-    lines = ['CPU µs per delivered message (messages a second), %s:' % runs_of(len(x) for n in names for x in data['results'][n].values()), '', '| scenario | ' + ' | '.join(names) + ' | Linnet / mosquitto | target |',
-             '|---' * (len(names) + 3) + '|']
-    for s, (text, pipelined) in MQTT.items():
-        cells = ['%s (%s)%s' % (number(cpu(n, s), 2), number(value(n, s, lambda x: x['msgs_per_s'])), lost(data['results'][n].get(s, []))) for n in names]
-        own, other = cpu('linnet', s), cpu('mosquitto', s) if 'mosquitto' in names else None
-        target = '–' if not pipelined or not own or not other else '≤ 0.5: ' + ('met' if own <= other / 2 else '**missed**')
-        lines.append('| %s | %s | %s | %s |' % (text, ' | '.join(cells), ratio(own, other), target))
-    lines += ['', 'p99 latency in ms, from the publisher\'s write to the subscriber\'s read. Where messages are kept in flight without pause it '
-              'says how long they queue; only the paced row is a latency that a user would see.', '',
-              '| scenario | ' + ' | '.join(names) + ' |', '|---' * (len(names) + 1) + '|']
-    for s, (text, _) in MQTT.items():
-        lines.append('| %s | %s |' % (text, ' | '.join(number(ms(value(n, s, lambda x: x['lat_us']['p99'])), 2) for n in names)))
-    lines += ['', 'Connecting 10 000 clients, each with one subscription:', '', '| | ' + ' | '.join(names) + ' |', '|---' * (len(names) + 1) + '|']
-    for text, get in (('KB of RSS per idle connection', lambda x: x['rss_per_conn_bytes'] / 1024), ('CPU µs per connection', lambda x: x['broker_cpu_us_per_conn']),
-                      ('connections a second', lambda x: x['connects_per_s'])):
-        lines.append('| %s | %s |' % (text, ' | '.join(number(value(n, 'conn', get), 1) for n in names)))
-    return lines
-
-
-def ms(us):
-    return None if us is None else us / 1000
-
-
-def lost(runs):
-    ok = [x for x in runs if x.get('ok')]
-    if len(ok) < len(runs):
-        return ' %d of %d runs failed' % (len(runs) - len(ok), len(runs))
-    worst = max((x['lost'] + x['disconnects'] for x in ok), default=0)
-    return ' lost %d' % worst if worst else ''
-
-
 def xmpp_tables(results):
     names = [n for n in ('linnet', 'ejabberd') if any(r['server'] == n for r in results)]
 
@@ -183,13 +179,13 @@ def xmpp_tables(results):
     lines = [count[0].upper() + count[1:] + '.', '', '| scenario | ' + ' | '.join('%s: CPU µs each (a second, p99 ms)' % n for n in names) + ' | Linnet / ejabberd | target |',
              '|---' * (len(names) + 3) + '|']
     for s, text in XMPP.items():
-        cells = ['%s (%s, %s)' % (number(value(n, s, 'cpu_us_per'), 1), number(value(n, s, 'per_s')), number(value(n, s, 'p99_ms'), 1)) for n in names]
+        cells = ['%s (%s, %s)' % (mqtt_rows.number(value(n, s, 'cpu_us_per'), 1), mqtt_rows.number(value(n, s, 'per_s')), mqtt_rows.number(value(n, s, 'p99_ms'), 1)) for n in names]
         own, other = value('linnet', s, 'cpu_us_per'), value('ejabberd', s, 'cpu_us_per')
         target = '–' if not own or not other else '< 1: ' + ('met' if own < other else '**missed**')
         lines.append('| %s | %s | %s | %s |' % (text, ' | '.join(cells), ratio(own, other), target))
     lines += ['', '| KB of RSS per idle session | ' + ' | '.join(names) + ' |', '|---' * (len(names) + 1) + '|']
     for s, text in (('idle', 'plain'), ('idle-tls', 'TLS')):
-        lines.append('| %s | %s |' % (text, ' | '.join(number(value(n, s, 'kb_per_conn'), 1) for n in names)))
+        lines.append('| %s | %s |' % (text, ' | '.join(mqtt_rows.number(value(n, s, 'kb_per_conn'), 1) for n in names)))
     return lines
 
 
@@ -223,18 +219,35 @@ def written(name):
         return f.read()
 
 
+def sections(path):
+    """the lines of each section of a file written earlier, by title"""
+    if not os.path.exists(path):
+        return {}
+    with open(path) as f:
+        parts = re.split(r'^## (.*)\n', f.read(), flags=re.M)
+    return {title: text.strip().splitlines() for title, text in zip(parts[1::2], parts[2::2])}
+
+
 def report(a, parts):
     versions = ['Linnet %s on Node %s' % (output('git describe --always --dirty --exclude "*"') or json.loads(written('../package.json'))['version'],
                                           output('node_modules/.bin/node --version'))]
-    versions += [v for v in (output('mosquitto -h | head -1'), output("dpkg-query -W -f='ejabberd ${Version}' ejabberd")) if v]
+    versions += [v for v in (output('mosquitto -h | head -1'), output("dpkg-query -W -f='ejabberd ${Version}' ejabberd"),
+                            output('nats-server --version')) if v]
+    aedes = parts.get('mqtt', {}).get('brokers', {}).get('aedes-node26')
+    versions += ['aedes ' + aedes] if aedes else []
     lines = ['# Measurements', '', 'Written by `npm run bench`%s on %s. How they are taken, and what they mean: [docs/performance.md](../docs/performance.md).'
              % (' -- --quick' if a.quick else '', time.strftime('%F')), '',
              '- Machine: %s' % machine(), '- Versions: %s' % '; '.join(versions),
              '- Servers on core 0, generators on core 1, loopback, servers in turns. 5-minute load average at the end: %.1f.' % os.getloadavg()[1], '']
-    for name, title, table in (('mqtt', 'MQTT', mqtt_tables), ('xmpp', 'XMPP', xmpp_tables), ('start', 'Start and idle', start_tables)):
+    before = sections(a.out)
+    for name, title, table in (('mqtt', 'MQTT', mqtt_rows.tables), ('xmpp', 'XMPP', xmpp_tables), ('start', 'Start and idle', start_tables)):
         if name in parts:
             lines += ['## ' + title, '', *table(parts[name]), '']
-    lines += ['## Configurations', '', 'mosquitto:', '', *indented(written('brokers/mosquitto.conf.in')), 'ejabberd as a broker (`+sbwt none`):', '',
+        elif title in before:
+            lines += ['## ' + title, '', *before[title], '']
+    lines += ['## Configurations', '', 'mosquitto:', '', *indented(written('brokers/mosquitto.conf.in')),
+              'mosquitto with lasting sessions:', '', *indented(written('brokers/mosquitto-persistent.conf.in')),
+              'NATS:', '', *indented(written('brokers/nats.conf.in')), 'ejabberd as a broker (`+sbwt none`):', '',
               *indented(written('brokers/ejabberd.yml.in')), 'Linnet as a broker:', '', *indented(written('brokers/linnet.yml.in')),
               'XMPP: ejabberd has one scheduler (`+S 1:1`, it has one core), Mnesia, and the modules of the profile `core` of '
               '[xmpp-refserver.sh](xmpp-refserver.sh); Linnet has SQLite and the modules in [xmpp-linnet.sh](xmpp-linnet.sh). Both keep passwords as SCRAM-SHA-1 keys. '
@@ -246,6 +259,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('--quick', action='store_true')
     ap.add_argument('--only', default='start,mqtt,xmpp')
+    ap.add_argument('--scenarios')
     ap.add_argument('--runs', type=int, default=3)
     ap.add_argument('--out', default=os.path.join(HERE, 'RESULTS.md'))
     ap.add_argument('--keep')
@@ -255,20 +269,16 @@ def main():
     parts = {}
     try:
         for name, step in steps.items():
-            kept = a.keep and os.path.join(a.keep, name + '.json')
             if name in a.only.split(','):
                 parts[name] = step(a, work)
-                if kept:
-                    os.makedirs(a.keep, exist_ok=True)
-                    with open(kept, 'w') as f:
-                        json.dump(parts[name], f, indent=1)
-            elif kept and os.path.exists(kept):
-                with open(kept) as f:
-                    parts[name] = json.load(f)
+                keep(a, name, parts[name])
+            elif (found := kept(a, name)) is not None:
+                parts[name] = found
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    text = report(a, parts)
     with open(a.out, 'w') as f:
-        f.write(report(a, parts))
+        f.write(text)
     print('Written: ' + a.out)
 
 
