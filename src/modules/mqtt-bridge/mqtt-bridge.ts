@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { currentConfig } from '../../core/current-config.ts'
 import { defineModule } from '../../core/module.ts'
 import type { ModuleContext } from '../../core/module.ts'
@@ -51,6 +52,7 @@ export const mqttBridge = defineModule({
           verifiesCertificates: false,
         },
         rows: new BridgeRows(ctx.store),
+        brokerId: `${randomBytes(6).toString('hex')}@${ctx.host}`,
         clock,
         metrics,
         log,

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Clock, Timer } from '../../core/clock.ts'
 import type { Log } from '../../core/log.ts'
 import type { Metrics } from '../../core/metrics.ts'
@@ -34,6 +33,8 @@ export interface BridgeParts {
   /** Of the session; see {@link LocalEnd}. */
   readonly key: FullJid
   readonly publisher: FullJid
+  /** Marks what goes out from here; no other broker has it. */
+  readonly brokerId: string
   readonly clock: Clock
   readonly metrics: Metrics
   readonly log: Log
@@ -62,8 +63,6 @@ export interface BridgeStatus {
 
 /** The user property that marks what has passed a bridge of ours. */
 const markName = 'linnet-bridge'
-/** This process; broker and name of the bridge are added. */
-const processId = randomBytes(6).toString('hex')
 /** How often a message that the remote broker could not store is tried again. */
 const maxRetries = 5
 
@@ -112,9 +111,7 @@ export class Bridge implements LinkOwner {
     const isOld = settings.endpoint.version < 5
     this.#echoes = isOld && goesIn && goesOut ? new Echoes(() => clock.monotonic()) : undefined
     this.#mark =
-      isOld || !settings.marksMessages
-        ? undefined
-        : encodeUserProperty(markName, `${processId}@${broker.host}`)
+      isOld || !settings.marksMessages ? undefined : encodeUserProperty(markName, parts.brokerId)
     this.#local = new LocalEnd(parts)
     this.#counters = new BridgeCounters(metrics, broker.host, settings.name)
     this.#counters.expose({

@@ -329,6 +329,11 @@ export class Link implements TransportHandler, RemoteSide {
       this.#drop(view, 'no_rule')
       return
     }
+    if (mark !== undefined && hasEncoded(view, mark)) {
+      // Another broker's bridge has brought it back to us: it does not go round once more.
+      this.#drop(view, 'loop')
+      return
+    }
     const qos = view.qos < remote.maximumQoS ? view.qos : remote.maximumQoS
     const retain = view.retain && remote.retains
     const packet = rewritePublish(view, {
