@@ -135,7 +135,8 @@ suite("Linnet's bridge to ejabberd", { skip: noEjabberd }, () => {
 })
 
 suite("ejabberd's bridge to Linnet", { skip: noEjabberd }, () => {
-  // shows: option mod_mqtt_bridge.servers | option mod_mqtt_bridge.replication_user
+  // shows: option mod_mqtt_bridge.servers
+  // shows: option mod_mqtt_bridge.replication_user
   test('hands on by the same lines of configuration as ours', async () => {
     await using hub = await BridgeSite.start()
     const servers = {
