@@ -5,15 +5,12 @@ import { StorageError } from '../../core/store.ts'
 /** What SQLite keeps beside the file while it is in use or was left in haste. */
 const companions = ['-wal', '-shm', '-journal']
 
-/**
- * Larger files are not looked through before use, as that would keep the server from starting for too long: damage shows when a
- * query meets it. One that was closed in order is less likely to be damaged, so less time is spent on it.
- */
-const maxCheckedBytes = { leftInHaste: 256 * 1024 * 1024, closedInOrder: 64 * 1024 * 1024 }
+/** A file that must be looked through takes this long at most to read: beyond, damage shows when a query meets it. */
+const maxCheckedBytes = 256 * 1024 * 1024
 
 /**
  * Makes sure that the file can be opened, readable by nobody else: it holds passwords' keys and messages. Returns whether it
- * should be looked through before use: it is small enough for that.
+ * should be looked through before use: it was left without being closed, and is small enough.
  */
 export async function prepareFile(file: string): Promise<boolean> {
   try {
@@ -24,7 +21,7 @@ export async function prepareFile(file: string): Promise<boolean> {
       return false
     }
     const left = (await sizeOf(`${file}-wal`)) ?? 0
-    return before <= (left > 0 ? maxCheckedBytes.leftInHaste : maxCheckedBytes.closedInOrder)
+    return left > 0 && before <= maxCheckedBytes
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new StorageError('unavailable', `Cannot open database "${file}": ${reason}`, error)
