@@ -42,7 +42,8 @@ test('a ring of three brokers, each bridged to the next, hands on and comes to r
   }
 })
 
-// shows: module mod_mqtt_bridge | command mqtt_bridge_status
+// shows: module mod_mqtt_bridge
+// shows: command mqtt_bridge_status
 test('the state of a bridge is told here and there', async () => {
   await using hub = await BridgeSite.start()
   await using cable = await Cable.lay(hub.port)
